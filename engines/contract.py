@@ -1,0 +1,284 @@
+"""The only seam between the harness and an engine. All others import this; it imports no engine.
+
+An `Engine` deploys many `Job`s at once as one `Deployment`: real processes that read from and write to a `Log`
+(Kafka for all engines but `reference`, which also runs on an in-memory one). Records on the log are those of
+`engines/wire.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from semantics.pipeline import Pipeline
+from semantics.rules import Rules
+from semantics.timeline import CrashPoint
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record on the log. `timestamp_ms` None: the broker's clock."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None = None
+    offset: int = -1
+    """Set on what was read."""
+
+
+class Log(Protocol):
+    """Topics that keep what was appended. Methods block; errors: `BrokerUnavailable`, `Deadline`."""
+
+    @property
+    def bootstrap(self) -> str:
+        """Return HOST:PORT of the broker; empty for the in-memory log."""
+        ...
+
+    def create(self, topics: Mapping[str, int], *, compact: bool = False) -> None:
+        """Create topics with that many partitions each; an existing one is an error. They go with the log's `close`."""
+        ...
+
+    def append(self, batches: Mapping[Place, Sequence[Message]]) -> Mapping[Place, int]:
+        """Append each partition's messages as one whole batch; return the offset after its last one."""
+        ...
+
+    def ends(self, places: Sequence[Place], *, committed: bool = True) -> Mapping[Place, int]:
+        """Return each partition's end: the last stable offset, or the high watermark if not `committed`."""
+        ...
+
+    def read(self, ranges: Mapping[Place, tuple[int, int]], *, committed: bool = True) -> Mapping[Place, Sequence[Message]]:
+        """Return the messages with first <= offset < end of each partition, waiting until the log has come so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One pipeline with its topics. `name` is unique in the deployment, and safe in topics and file names."""
+
+    name: str
+    pipeline: Pipeline
+    inputs: Mapping[str, str]
+    """Input name -> topic."""
+    output: str
+    dead_letters: str
+    partitions: int = 1
+    """Of every input topic; output and dead letters have as many."""
+
+
+class Profile(Enum):
+    """What a deployment is tuned for. Declared semantics are the same in both."""
+
+    SUITE = "suite"
+    """Many small jobs: quick start, small memory."""
+    BENCH = "bench"
+    """One job under load: the engine's own defaults for JIT, codegen, commit intervals."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to deploy."""
+
+    variant: str = ""
+    profile: Profile = Profile.SUITE
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDirs:
+    """Where a deployment may write. `logs` stays with the run; `durable` and `state` go at its end."""
+
+    logs: Path
+    durable: Path
+    """Survives `wipe_state`: checkpoints."""
+    state: Path
+    """Local state: lost when a machine is lost."""
+
+
+class Support(Enum):
+    """How an engine stands to a pipeline, before it is run."""
+
+    NATIVE = "native"
+    RECIPE = "recipe"
+    """Runs, with code of ours in the engine's own extension points."""
+    NOT_IMPLEMENTED = "not-implemented"
+    """Our adapter has no translation yet: our debt."""
+    UNSUPPORTED = "unsupported"
+    """The engine's design lacks it; the reason cites a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """The answer to "can you run this?"."""
+
+    support: Support
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """One rule that the engine decides otherwise than the contract, and where that is written (not: our own runs)."""
+
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """A defect that rules cannot express. Strict: if it stops happening, the declaration is stale."""
+
+    expectation: str
+    versions: str
+    cause: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What an engine (variant) says of itself. Every rule that differs from the contract has its `Override`."""
+
+    engine: str
+    title: str
+    """How reports name it: "Faust (Weir runtime)"."""
+    versions: Mapping[str, str]
+    rules: Rules
+    overrides: tuple[Override, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    capability: Callable[[Pipeline, int], Capability] = field(default=lambda pipeline, partitions: Capability(Support.NATIVE))
+    """(pipeline, partitions) -> how it would be run."""
+
+    def __post_init__(self) -> None:
+        declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}
+        if declared != cited:
+            raise ValueError(f"{self.engine}: rules without a source, or sources without a rule: {declared ^ cited}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a job stands. Counters count since the previous settle; None: the engine does not tell."""
+
+    watermark_us: int | None = None
+    """Microseconds since 1970, the lowest task's; None if any task has none."""
+    late: int | None = None
+    dead: int | None = None
+    state_rows: int | None = None
+    """A row a (key, window), session, or buffered join row, matched ones included; the sentinel's own too."""
+
+
+class Status(Enum):
+    """How a settle ended for one job."""
+
+    SETTLED = "settled"
+    DEADLINE = "deadline"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """A job's answer to `settle`. `ends`: the offset after its last committed record, for each output partition."""
+
+    status: Status
+    ends: Mapping[Place, int] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
+    detail: str = ""
+    """What went wrong, with the last lines of the log, unless settled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSize:
+    """How big a job's state is, now."""
+
+    rows: int | None
+    """Logical rows."""
+    live_bytes: int | None
+    """Keys and values of the live rows, uncompressed."""
+    disk_bytes: int | None
+    """Files of the local store, as they lie."""
+    restore_bytes: int | None
+    """What a worker that lost its disk must read: changelog, or newest checkpoint snapshot and the deltas after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A process stands still exactly at the armed crash point. `evidence` says how that was seen from outside."""
+
+    evidence: str
+    reconstructed: bool = False
+    """The point was not hit live: `restart` must rebuild it on disk (the engine does so by itself)."""
+
+
+class ProcessHandle(Protocol):
+    """A process that we started, told by pid and start time."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def role(self) -> str: ...
+    def alive(self) -> bool: ...
+    def kill(self) -> None:
+        """SIGKILL its whole group, and wait until it is gone."""
+        ...
+
+
+class Deployment(Protocol):
+    """Running jobs. An async context manager: leaving it stops gracefully, and leaves no process behind."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
+        """Wait until every named job has consumed its inputs up to `ends`, moved time, emitted and committed.
+
+        It rests on committed positions, never on quiet time. One bad job does not raise; its status says so.
+        """
+        ...
+
+    async def state(self, job: str) -> StateSize: ...
+
+    async def arm(self, point: CrashPoint) -> None:
+        """Make the next processing stop still at `point`. Raises `UnsupportedPipeline` if it cannot be stopped there."""
+        ...
+
+    async def reached(self, *, within: timedelta) -> Reached:
+        """Wait until the armed point is reached and everyone there stands still. Raises `Deadline`."""
+        ...
+
+    def processes(self) -> Sequence[ProcessHandle]:
+        """Return what the nemesis may harm: those that hold the state."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop gracefully: finish what is open, commit, exit. Nothing if already stopped or killed."""
+        ...
+
+    async def restart(self, *, wipe_state: bool = False) -> None:
+        """Start again on the same topics and durable state, in new processes; stops gracefully first if running."""
+        ...
+
+
+class Engine(Protocol):
+    """One engine. `name` is the folder and the command line's word."""
+
+    name: str
+    variants: Mapping[str, str]
+    """Variant -> one line about it; "" is the default."""
+
+    def missing(self) -> str:
+        """Return why this engine cannot run here and the command that mends it; empty if it can. Imports nothing heavy."""
+        ...
+
+    def declaration(self, variant: str = "") -> Declaration: ...
+
+    async def deploy(self, jobs: Sequence[Job], *, log: Log, dirs: RunDirs, settings: Settings) -> Deployment:
+        """Start all jobs, ready to read from the beginning of their inputs.
+
+        Raises `UnsupportedPipeline` if the engine itself refuses one (deploy that one alone to know), `EngineFailed`.
+        """
+        ...

@@ -1,0 +1,108 @@
+"""Records on the log: one canonical JSON for events in and rows out, the same for all engines.
+
+Event: key = UTF-8 key or null; value {"k": key, "i": id, "v": value, "t": microseconds since 1970}; Kafka timestamp =
+t in milliseconds where not before 1970. More fields may follow and are ignored. A field left out is null.
+
+Row, by the pipeline's end: event {"k","i","v","t"}; window {"k","s","e", aggregates...}; running {"k", aggregates...};
+pair {"k","li","lt","ri","rt"}, ids and times of both sides, all two left out where the side is missing. Aggregates
+stand under their names ("n", "sum"). The Kafka key of a row is its key.
+
+Dead letter: value = the record as it came, headers `reason`, `topic`, `partition`, `offset`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from engines.contract import Message
+from semantics.pipeline import Aggregate, Join, Pipeline
+from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
+from semantics.time import T0_US
+from semantics.timeline import SENTINEL_KEY, Event, Raw
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Wire(msgspec.Struct):
+    k: str | None = None
+    i: str | None = None
+    v: int | None = None
+    t: int | None = None
+    s: int | None = None
+    e: int | None = None
+    n: int | None = None
+    sum: int | None = None
+    li: str | None = None
+    lt: int | None = None
+    ri: str | None = None
+    rt: int | None = None
+
+
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
+def encode_event(event: Event | Raw) -> Message:
+    """Return the record that carries a script's event."""
+    if isinstance(event, Raw):
+        return Message(None, event.value)
+    key = None if event.key is None else event.key.encode()
+    if event.time_us is None:
+        return Message(key, _encode({"k": event.key, "i": event.id, "v": event.value, "t": None}))
+    time_us = T0_US + event.time_us
+    value = _encode({"k": event.key, "i": event.id, "v": event.value, "t": time_us})
+    return Message(key, value, time_us // 1000 if time_us >= 0 else None)
+
+
+def sentinel(input: str, partition: int, time_us: int) -> Event:
+    """Return the event that `flush` sends into one partition of one input."""
+    return Event(SENTINEL_KEY, time_us, f"flush_{input}_{partition}_{time_us}", 1, input, partition)
+
+
+def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:
+    """Return the function that reads this pipeline's rows. It raises `msgspec.DecodeError` on anything else."""
+    match pipeline:
+        case Aggregate(_, functions, window=window):
+            names = [function.value for function in functions]
+
+            def values(wire: _Wire) -> Values:
+                return tuple((name, _present(getattr(wire, name), name)) for name in names)
+
+            def window_row(data: bytes) -> Row:
+                wire = _decode(data)
+                return WindowRow(wire.k, _present(wire.s, "s") - T0_US, _present(wire.e, "e") - T0_US, values(wire))
+
+            def value_row(data: bytes) -> Row:
+                wire = _decode(data)
+                return ValueRow(wire.k, values(wire))
+
+            return value_row if window is None else window_row
+        case Join():
+
+            def pair_row(data: bytes) -> Row:
+                wire = _decode(data)
+                return PairRow(wire.k, _ref(wire.li, wire.lt), _ref(wire.ri, wire.rt))
+
+            return pair_row
+        case _:
+
+            def event_row(data: bytes) -> Row:
+                wire = _decode(data)
+                return EventRow(wire.k, wire.i or "", _present(wire.v, "v"), _offset(wire.t))
+
+            return event_row
+
+
+def _present(field: int | None, name: str) -> int:
+    if field is None:
+        raise msgspec.ValidationError(f"a row without {name!r}")
+    return field
+
+
+def _ref(id: str | None, time_us: int | None) -> Ref | None:
+    return None if id is None and time_us is None else Ref(id or "", _offset(time_us))
+
+
+def _offset(time_us: int | None) -> int | None:
+    return None if time_us is None else time_us - T0_US

@@ -1,0 +1,82 @@
+"""An expectation: a claim, a pipeline, a script, and what must be seen after each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+from semantics.errors import InvalidTimeline
+from semantics.notation import parse_demand, parse_step
+from semantics.pipeline import Pipeline, sources
+from semantics.rows import Row
+from semantics.timeline import Step, Timeline, check
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one step must show: its rows as a multiset, and those of the figures that are named."""
+
+    rows: tuple[Row, ...] = ()
+    figures: Mapping[str, int | None] = field(default_factory=dict)
+    """Of `wm` (microseconds from T0, None for "no watermark"), `state`, `late`, `dead`; named ones are compared."""
+
+
+Outcome: TypeAlias = tuple[Demand, ...]
+"""One demanded outcome: a Demand for every step."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One entry of the catalogue. `demand` holds the allowed outcomes, several only through `either`."""
+
+    id: str
+    claim: str
+    pipeline: Pipeline = field(kw_only=True)
+    timeline: Timeline = field(kw_only=True)
+    demand: tuple[Outcome, ...] = field(kw_only=True)
+    because: str = field(kw_only=True)
+    core: bool = field(default=False, kw_only=True)
+    """Whether every newcomer should see it first."""
+
+    def __post_init__(self) -> None:
+        check(self.timeline, tuple(source.name for source in sources(self.pipeline)))
+        for outcome in self.demand:
+            if len(outcome) != len(self.timeline):
+                raise InvalidTimeline(
+                    f"{self.id}: {len(self.timeline)} steps, but {len(outcome)} demands; say [] where nothing is due.")
+
+    @cached_property
+    def family(self) -> str:
+        """The id's letters: WM, TW, SW, SSJ, EO."""
+        return self.id.partition("-")[0]
+
+
+def script(*steps: str | Step) -> Timeline:
+    """Build a timeline: a string is one step's events, numbered e1, e2, ... through the script.
+
+    Raises `InvalidNotation` with the character that cannot be read.
+    """
+    timeline: list[Step] = []
+    number = 0
+    for step in steps:
+        if isinstance(step, str):
+            step, number = parse_step(step, number)
+        timeline.append(step)
+    return tuple(timeline)
+
+
+def after(*steps: Sequence[str]) -> tuple[Outcome, ...]:
+    """Demand one outcome: the strings of each list are what that step of the script must show."""
+    return (tuple(_demand(step) for step in steps),)
+
+
+def either(*outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """Allow several outcomes, where no two engines agree or the script leaves it open."""
+    return tuple(outcome for allowed in outcomes for outcome in allowed)
+
+
+def _demand(strings: Sequence[str]) -> Demand:
+    rows, figures = parse_demand(strings)
+    return Demand(rows, figures)

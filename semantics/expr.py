@@ -1,0 +1,86 @@
+"""The few expressions that a pipeline may contain; every engine translates them.
+
+An expression reads one event's fields: `key` and `id` (strings, the key may be null), `value` (64-bit integer).
+Comparisons with null are false, as a filter sees them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from semantics.errors import InvalidPipeline
+
+
+class Op(Enum):
+    """The closed set of operators; the value is how it prints."""
+
+    ADD = "+"
+    SUBTRACT = "-"
+    MULTIPLY = "*"
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+    LESS = "<"
+    LESS_EQUAL = "<="
+    GREATER = ">"
+    GREATER_EQUAL = ">="
+    AND = "and"
+    OR = "or"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the event: `key`, `id` or `value`."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.name not in ("key", "id", "value"):
+            raise InvalidPipeline(f"An event has no field {self.name!r}; it has key, id and value.")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant: a string or a 64-bit integer."""
+
+    value: int | str
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`left op right`."""
+
+    op: Op
+    left: Expr
+    right: Expr
+
+    def __str__(self) -> str:
+        return f"({self.left} {self.op.value} {self.right})"
+
+
+Expr: TypeAlias = Field | Literal | Binary
+Operand: TypeAlias = Field | Literal | Binary | int | str
+
+KEY = Field("key")
+ID = Field("id")
+VALUE = Field("value")
+
+
+def expr(left: Operand, op: str, right: Operand) -> Binary:
+    """Build `left op right`; bare integers and strings become literals: `expr(VALUE, ">", 3)`."""
+    try:
+        operator = Op(op)
+    except ValueError:
+        raise InvalidPipeline(f"{op!r} is no operator; there are {' '.join(o.value for o in Op)}.") from None
+    return Binary(operator, _lift(left), _lift(right))
+
+
+def _lift(operand: Operand) -> Expr:
+    return Literal(operand) if isinstance(operand, int | str) else operand

@@ -1,0 +1,62 @@
+"""What pipelines emit. Four shapes, one for each way to end a pipeline. Times are offsets from T0 in microseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Values: TypeAlias = tuple[tuple[str, int], ...]
+"""Aggregates by name, in the pipeline's order: (("n", 2), ("sum", 9))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One side of a pair: the event's id and time. In a demand, id "" means: not compared."""
+
+    id: str
+    time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event that passed through. In a demand, id "" means: not compared."""
+
+    key: str | None
+    id: str
+    value: int
+    time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A window's or session's aggregates."""
+
+    key: str | None
+    start_us: int
+    end_us: int
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """A running aggregate's new value."""
+
+    key: str | None
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A joined pair; a missing side is None."""
+
+    key: str | None
+    left: Ref | None
+    right: Ref | None
+
+
+Row: TypeAlias = EventRow | WindowRow | ValueRow | PairRow
+
+
+def sort_key(row: Row) -> tuple[str, str, str]:
+    """Order rows for printing: by key, then by what they say."""
+    return type(row).__name__, row.key or "", repr(row)

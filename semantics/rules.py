@@ -1,0 +1,196 @@
+"""Rules: the named choices in which engines differ. The contract's values are the defaults.
+
+An engine declares its overrides with a source each; the oracle takes them as an argument. A rule whose operator no
+pipeline uses yet waits for it: grace (`window_lateness`), dedup, lookups, timers, conditions, idle timeouts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+
+
+class WatermarkScope(Enum):
+    """Whose highest event time makes the watermark."""
+
+    PARTITION = "partition"
+    """Each task has the clock of its own input partition."""
+    SOURCE_MAX = "source-max"
+    """One clock a query: the highest over all partitions of an input."""
+    SOURCE_MIN = "source-min"
+    """One clock an operator: the lowest over the partitions' clocks."""
+
+
+class WatermarkAdvance(Enum):
+    """How often time moves."""
+
+    RECORD = "record"
+    """With every record, after it was judged."""
+    BATCH = "batch"
+    """Between micro-batches: the late filter uses the previous batch's watermark, eviction the current one."""
+
+
+class WatermarkResolution(Enum):
+    """The clock's granularity; it is truncated, never rounded."""
+
+    MICROSECOND = "microsecond"
+    MILLISECOND = "millisecond"
+
+
+class WatermarkStart(Enum):
+    """The watermark before any event."""
+
+    BEFORE_ALL = "before-all"
+    EPOCH = "epoch"
+    """1970-01-01T00:00:00Z: earlier events are late at once."""
+
+
+class MultiInput(Enum):
+    """How the clocks of several inputs make one."""
+
+    MIN = "min"
+    MAX = "max"
+
+
+class Close(Enum):
+    """When a window or session is final."""
+
+    AT_END = "at-end"
+    """watermark >= end."""
+    AFTER_END = "after-end"
+    """watermark > end."""
+
+
+class JoinClock(Enum):
+    """The watermark that a join's buffers see."""
+
+    EXACT = "exact"
+    MINUS_1MS = "minus-1ms"
+    """One millisecond behind: the engine keeps a row that much longer, and pads it that much later."""
+
+
+class RowLateness(Enum):
+    """When an input row of a row operator (a join) is late."""
+
+    BEFORE = "before"
+    """time < watermark."""
+    AT_OR_BEFORE = "at-or-before"
+    NEVER = "never"
+
+
+class SessionTouch(Enum):
+    """What two sessions of one key do that touch exactly."""
+
+    MERGE = "merge"
+    SPLIT = "split"
+
+
+class SessionLateness(Enum):
+    """The span whose end decides whether a session event is late."""
+
+    MERGED_SPAN = "merged-span"
+    """The session that the event would merge into."""
+    OWN_SPAN = "own-span"
+    """The event's own [t, t+gap)."""
+
+
+class OuterNull(Enum):
+    """When an unmatched row of an outer join comes out."""
+
+    AFTER_BOUND = "after-bound"
+    """watermark > its last possible partner."""
+    AT_BOUND = "at-bound"
+    EAGER = "eager"
+
+
+class LateOuterRow(Enum):
+    """What becomes of a late row on the preserved side."""
+
+    DROP = "drop"
+    PAD = "pad"
+    """Matched against what is buffered; padded at once if unmatched."""
+
+
+class NullKey(Enum):
+    """How a null key groups."""
+
+    OWN_GROUP = "own-group"
+    DROP = "drop"
+    FAIL = "fail"
+
+
+class NullJoinKey(Enum):
+    """Whether null equals null in a join."""
+
+    NO_MATCH = "no-match"
+    MATCH = "match"
+
+
+class NullTime(Enum):
+    """What becomes of an event without a time where time is needed."""
+
+    DEAD_LETTER = "dead-letter"
+    DROP_SILENTLY = "drop-silently"
+    FAIL = "fail"
+
+
+class LateCount(Enum):
+    """How late events are counted."""
+
+    PER_EVENT = "per-event"
+    PER_PARTIAL_AGGREGATE = "per-partial-aggregate"
+    """Once a (key, window) of a micro-batch."""
+    NONE = "none"
+
+
+class RestartClock(Enum):
+    """What a restart remembers of time."""
+
+    KEPT = "kept"
+    """Every input's clock."""
+    GLOBAL_ONLY = "global-only"
+    """Only the query's watermark: each input's own maximum is forgotten."""
+
+
+class Sink(Enum):
+    """What a fault may do to the output. A rule of comparison, not a switch in the oracle."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
+    """Each demanded row at least once, nothing else; only where a fault struck."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """One value for every rule; the defaults are the contract."""
+
+    watermark_scope: WatermarkScope = WatermarkScope.PARTITION
+    watermark_advance: WatermarkAdvance = WatermarkAdvance.RECORD
+    watermark_resolution: WatermarkResolution = WatermarkResolution.MICROSECOND
+    watermark_start: WatermarkStart = WatermarkStart.BEFORE_ALL
+    multi_input: MultiInput = MultiInput.MIN
+    window_close: Close = Close.AT_END
+    session_close: Close = Close.AT_END
+    session_touch: SessionTouch = SessionTouch.MERGE
+    session_lateness: SessionLateness = SessionLateness.MERGED_SPAN
+    join_clock: JoinClock = JoinClock.EXACT
+    row_lateness: RowLateness = RowLateness.BEFORE
+    outer_null: OuterNull = OuterNull.AFTER_BOUND
+    late_outer_row: LateOuterRow = LateOuterRow.DROP
+    null_key: NullKey = NullKey.OWN_GROUP
+    null_join_key: NullJoinKey = NullJoinKey.NO_MATCH
+    null_time: NullTime = NullTime.DEAD_LETTER
+    late_count: LateCount = LateCount.PER_EVENT
+    restart_clock: RestartClock = RestartClock.KEPT
+    sink: Sink = Sink.EXACTLY_ONCE
+
+    def overridden(self) -> tuple[str, ...]:
+        """Return the names of the rules that differ from the contract, in the order of declaration."""
+        return tuple(f.name for f in fields(self) if getattr(self, f.name) is not f.default)
+
+    def returned(self, names: tuple[str, ...]) -> Rules:
+        """Return these rules with the named ones set back to the contract."""
+        return replace(self, **{f.name: f.default for f in fields(self) if f.name in names})
+
+
+CONTRACT = Rules()

@@ -1,0 +1,121 @@
+"""The script of a run: a tuple of steps, each of which ends settled (all consumed, all due rows visible)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import TypeAlias
+
+from semantics.errors import InvalidTimeline
+
+SENTINEL_KEY = "__flush__"
+"""Key of the events that `flush` sends to move time; rows of this key are filtered from outcomes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a script. `time_us` is an offset from T0 in microseconds; None: null event time."""
+
+    key: str | None
+    time_us: int | None
+    id: str = ""
+    value: int = 1
+    input: str = "in"
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A record with these bytes as its value, as no producer of ours would send it."""
+
+    value: bytes
+    input: str = "in"
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send events and raw records; those of one (input, partition) arrive as one batch, in this order."""
+
+    events: tuple[Event | Raw, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Send a sentinel at `time_us` (offset from T0) into every partition of every input."""
+
+    time_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Let processing time pass with no input at all."""
+
+    duration: timedelta
+
+
+class CrashPoint(Enum):
+    """Points of the protocol at which a process can die; the same for all engines."""
+
+    BEFORE_PROCESS = "before-process"
+    """Input fetched, nothing processed."""
+    AFTER_PROCESS = "after-process"
+    """Input processed, nothing written."""
+    MID_SINK = "mid-sink"
+    """Part of the output written."""
+    AFTER_SINK = "after-sink"
+    """All output written, nothing committed."""
+    AFTER_COMMIT = "after-commit"
+    """Output visible, own progress not yet recorded, where that differs."""
+    AFTER_PROGRESS = "after-progress"
+    """Everything recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """Kill -9 whoever holds the state when the *next* step reaches `point`; then restart, and settle that step.
+
+    `wipe_state`: the local state directory is lost with the process (durable logs and checkpoints are not).
+    """
+
+    point: CrashPoint
+    wipe_state: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Stop gracefully and start again, in a new process."""
+
+    wipe_state: bool = field(default=False, kw_only=True)
+
+
+Step: TypeAlias = Send | Flush | Idle | Crash | Restart
+Timeline: TypeAlias = tuple[Step, ...]
+
+
+def partitions(timeline: Timeline) -> int:
+    """Return how many partitions each input topic has: the highest one named, plus one."""
+    named = [event.partition for step in timeline if isinstance(step, Send) for event in step.events]
+    return max(named, default=0) + 1
+
+
+def check(timeline: Timeline, inputs: tuple[str, ...]) -> None:
+    """Raise `InvalidTimeline` if the timeline cannot be played on these inputs."""
+    home: dict[tuple[str, str], int] = {}
+    for number, step in enumerate(timeline, 1):
+        if isinstance(step, Crash):
+            following = timeline[number] if number < len(timeline) else None
+            if not isinstance(following, Send | Flush):
+                raise InvalidTimeline(f"step {number}: a crash strikes while the next step is processed: follow it by events.")
+        if not isinstance(step, Send):
+            continue
+        for event in step.events:
+            if event.input not in inputs:
+                raise InvalidTimeline(f"step {number}: no input {event.input!r} in this pipeline; it has {', '.join(inputs)}.")
+            if isinstance(event, Raw):
+                continue
+            if event.key == SENTINEL_KEY:
+                raise InvalidTimeline(f"step {number}: key {SENTINEL_KEY} is the sentinel's own; use flush().")
+            if event.key is not None and home.setdefault((event.input, event.key), event.partition) != event.partition:
+                raise InvalidTimeline(f"step {number}: key {event.key} stands in two partitions of {event.input!r}.")

@@ -54,7 +54,9 @@ class Log(Protocol):
         """Return each partition's end: the last stable offset, or the high watermark if not `committed`."""
         ...
 
-    def read(self, ranges: Mapping[Place, tuple[int, int]], *, committed: bool = True) -> Mapping[Place, Sequence[Message]]:
+    def read(
+        self, ranges: Mapping[Place, tuple[int, int]], *, committed: bool = True
+    ) -> Mapping[Place, Sequence[Message]]:
         """Return the messages with first <= offset < end of each partition, waiting until the log has come so far."""
         ...
 
@@ -151,7 +153,7 @@ class Declaration:
     rules: Rules
     overrides: tuple[Override, ...] = ()
     deviations: tuple[Deviation, ...] = ()
-    capability: Callable[[Pipeline, int], Capability] = field(default=lambda pipeline, partitions: Capability(Support.NATIVE))
+    capability: Callable[[Pipeline, int], Capability]
     """(pipeline, partitions) -> how it would be run."""
 
     def __post_init__(self) -> None:
@@ -222,6 +224,10 @@ class ProcessHandle(Protocol):
     @property
     def role(self) -> str: ...
     def alive(self) -> bool: ...
+    def cpu_seconds(self) -> float:
+        """Return user + system CPU seconds of its whole group so far."""
+        ...
+
     def kill(self) -> None:
         """SIGKILL its whole group, and wait until it is gone."""
         ...
@@ -231,7 +237,9 @@ class Deployment(Protocol):
     """Running jobs. An async context manager: leaving it stops gracefully, and leaves no process behind."""
 
     async def __aenter__(self) -> Self: ...
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         """Wait until every named job has consumed its inputs up to `ends`, moved time, emitted and committed.
@@ -243,7 +251,7 @@ class Deployment(Protocol):
     async def state(self, job: str) -> StateSize: ...
 
     async def arm(self, point: CrashPoint) -> None:
-        """Make the next processing stop still at `point`. Raises `UnsupportedPipeline` if it cannot be stopped there."""
+        """Make the next processing stand still at `point`. Raises `UnsupportedPipeline` if it cannot."""
         ...
 
     async def reached(self, *, within: timedelta) -> Reached:
@@ -269,9 +277,11 @@ class Engine(Protocol):
     name: str
     variants: Mapping[str, str]
     """Variant -> one line about it; "" is the default."""
+    needs_broker: bool
+    """Whether it runs on Kafka only; else the in-memory log of `engines/memory.py` does too."""
 
     def missing(self) -> str:
-        """Return why this engine cannot run here and the command that mends it; empty if it can. Imports nothing heavy."""
+        """Return why it cannot run here and the command that mends it; empty if it can. Imports nothing heavy."""
         ...
 
     def declaration(self, variant: str = "") -> Declaration: ...

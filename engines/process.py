@@ -42,7 +42,9 @@ class _Warden:
         with self._lock:
             if self._process is None:
                 script = str(Path(__file__).with_name("warden.py"))
-                self._process = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, start_new_session=True)
+                self._process = subprocess.Popen(
+                    [sys.executable, script], stdin=subprocess.PIPE, start_new_session=True
+                )
             pipe = self._process.stdin
             assert pipe is not None
             pipe.write(json.dumps([sign, kind, what]).encode() + b"\n")
@@ -87,8 +89,11 @@ class Child:
         with log.open("ab") as sink:
             self._popen = subprocess.Popen(
                 ["/bin/sh", "-c", 'read -r _ && exec "$@"', "sh", *argv],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE if talk else sink, stderr=sink,
-                env=None if env is None else dict(env), start_new_session=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if talk else sink,
+                stderr=sink,
+                env=None if env is None else dict(env),
+                start_new_session=True,
             )
         self._handle = psutil.Process(self._popen.pid)
         self._identity = f"{self.pid} {self._handle.create_time()}"

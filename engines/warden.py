@@ -1,4 +1,4 @@
-"""Kills the process groups and removes the directories entrusted to it when its stdin closes: our own end, however it came.
+"""Kills the process groups and removes the directories entrusted to it when its stdin closes: our end, however it came.
 
 Run by `engines/process.py` as a script. Lines are JSON: [sign, "group" | "dir", what]; "+" entrusts, "-" takes back.
 """

@@ -45,7 +45,8 @@ class Expectation:
         for outcome in self.demand:
             if len(outcome) != len(self.timeline):
                 raise InvalidTimeline(
-                    f"{self.id}: {len(self.timeline)} steps, but {len(outcome)} demands; say [] where nothing is due.")
+                    f"{self.id}: {len(self.timeline)} steps, but {len(outcome)} demands; say [] where nothing is due."
+                )
 
     @cached_property
     def family(self) -> str:

@@ -181,8 +181,11 @@ def steps(stream: Stream) -> tuple[Filter | Select | KeyBy, ...]:
 
 def rekeyed(pipeline: Pipeline) -> bool:
     """Return whether any stream of the pipeline replaces its key."""
-    streams = (pipeline.left, pipeline.right) if isinstance(pipeline, Join) else (
-        (pipeline.input,) if isinstance(pipeline, Aggregate) else (pipeline,))
+    streams = (
+        (pipeline.left, pipeline.right)
+        if isinstance(pipeline, Join)
+        else ((pipeline.input,) if isinstance(pipeline, Aggregate) else (pipeline,))
+    )
     return any(isinstance(step, KeyBy) for stream in streams for step in steps(stream))
 
 

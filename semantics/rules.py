@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 from enum import Enum
+from typing import Any
 
 
 class WatermarkScope(Enum):
@@ -190,7 +191,8 @@ class Rules:
 
     def returned(self, names: tuple[str, ...]) -> Rules:
         """Return these rules with the named ones set back to the contract."""
-        return replace(self, **{f.name: f.default for f in fields(self) if f.name in names})
+        contract: dict[str, Any] = {f.name: f.default for f in fields(self) if f.name in names}
+        return replace(self, **contract)
 
 
 CONTRACT = Rules()

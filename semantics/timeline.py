@@ -107,12 +107,15 @@ def check(timeline: Timeline, inputs: tuple[str, ...]) -> None:
         if isinstance(step, Crash):
             following = timeline[number] if number < len(timeline) else None
             if not isinstance(following, Send | Flush):
-                raise InvalidTimeline(f"step {number}: a crash strikes while the next step is processed: follow it by events.")
+                raise InvalidTimeline(
+                    f"step {number}: a crash strikes the next step's processing: follow it by events."
+                )
         if not isinstance(step, Send):
             continue
         for event in step.events:
             if event.input not in inputs:
-                raise InvalidTimeline(f"step {number}: no input {event.input!r} in this pipeline; it has {', '.join(inputs)}.")
+                known = ", ".join(inputs)
+                raise InvalidTimeline(f"step {number}: no input {event.input!r} in this pipeline; it has {known}.")
             if isinstance(event, Raw):
                 continue
             if event.key == SENTINEL_KEY:

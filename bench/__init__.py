@@ -1,0 +1,1 @@
+"""HOW fast, how big, how soon back."""

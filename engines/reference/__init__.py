@@ -1,0 +1,1 @@
+"""The oracle behind the engine contract, with switchable planted bugs."""

@@ -1,0 +1,1 @@
+"""Spark Structured Streaming, as PySpark ships it."""

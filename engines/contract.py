@@ -122,6 +122,8 @@ class Capability:
 
     support: Support
     reason: str = ""
+    error: str = ""
+    """With UNSUPPORTED: the class of error with which the engine itself refuses, so that it is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TypeAlias
 
 from semantics.errors import InvalidTimeline
-from semantics.notation import parse_demand, parse_step
-from semantics.pipeline import Pipeline, sources
-from semantics.rows import Row
+from semantics.notation import parse_demand, parse_step, print_row
+from semantics.pipeline import Aggregate, Filter, Join, KeyBy, Pipeline, Select, Session, Source, Tumbling, sources
+from semantics.rows import EventRow, PairRow, Row, ValueRow, Values, WindowRow
 from semantics.timeline import Step, Timeline, check
 
 
@@ -47,6 +47,31 @@ class Expectation:
                 raise InvalidTimeline(
                     f"{self.id}: {len(self.timeline)} steps, but {len(outcome)} demands; say [] where nothing is due."
                 )
+        resolved = tuple(tuple(self._resolve(demand) for demand in outcome) for outcome in self.demand)
+        object.__setattr__(self, "demand", resolved)
+
+    def _resolve(self, demand: Demand) -> Demand:
+        """Name the one aggregate of `a=3`, and refuse rows that this pipeline cannot emit."""
+        return Demand(tuple(self._row(row) for row in demand.rows), demand.figures)
+
+    def _row(self, row: Row) -> Row:
+        match self.pipeline, row:
+            case Aggregate(window=None) as aggregate, ValueRow(key, values):
+                return ValueRow(key, self._named(row, aggregate, values))
+            case Aggregate(window=Tumbling() | Session()) as aggregate, WindowRow(key, start, end, values):
+                return WindowRow(key, start, end, self._named(row, aggregate, values))
+            case Join(), PairRow():
+                return row
+            case Source() | Filter() | Select() | KeyBy(), EventRow():
+                return row
+        raise InvalidTimeline(f"{self.id}: {print_row(row)} is no row of a {type(self.pipeline).__name__}.")
+
+    def _named(self, row: Row, aggregate: Aggregate, values: Values) -> Values:
+        names = tuple(function.value for function in aggregate.functions)
+        given = tuple(name for name, _ in values)
+        if given != names and not (given == ("",) and len(names) == 1):
+            raise InvalidTimeline(f"{self.id}: {print_row(row)} must name the aggregates {', '.join(names)}.")
+        return tuple(zip(names, (value for _, value in values), strict=True))
 
     @cached_property
     def family(self) -> str:

@@ -1,0 +1,305 @@
+"""demand x prediction x observation -> a verdict, and the reason of it.
+
+|                | observed as demanded  | observed otherwise     |
+|----------------|-----------------------|------------------------|
+| as predicted   | holds                 | deviates (explained)   |
+| not predicted  | stale (fails)         | broken (fails)         |
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import combinations
+from typing import Any
+
+from semantics.expectation import Demand, Expectation, Outcome
+from semantics.history import History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
+from semantics.notation import print_row
+from semantics.oracle import Prediction, StepResult, predict
+from semantics.pipeline import Aggregate, Emit, Pipeline
+from semantics.rows import EventRow, PairRow, Ref, Row
+from semantics.rules import CONTRACT, Rules, Sink
+
+
+class Value(Enum):
+    """What a verdict can be."""
+
+    HOLDS = "holds"
+    DEVIATES = "deviates"
+    """Otherwise than demanded, and exactly as the engine's declaration predicts."""
+    REFUSES = "refuses"
+    """The engine itself refused, with the class of error that it declares."""
+    NOT_IMPLEMENTED = "not implemented"
+    """Not run: our adapter has no translation."""
+    UNSUPPORTED = "unsupported"
+    """Not run: the engine's design lacks it."""
+    STALE = "stale"
+    """As demanded, but not as declared: the declaration is wrong."""
+    BROKEN = "broken"
+    """Neither as demanded nor as declared."""
+    UNKNOWN = "unknown"
+    """Could not be decided."""
+
+    @property
+    def fails(self) -> bool:
+        """Return whether a suite that meets it fails."""
+        return self in (Value.STALE, Value.BROKEN, Value.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The judgement of one history."""
+
+    value: Value
+    reason: str
+    rules: tuple[tuple[str, ...], ...] = ()
+    """For a deviation: the smallest sets of overridden rules that explain it, all of them if several tie."""
+    step: int | None = None
+    """The first step (from 0) whose observation was not as demanded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What one step showed: rows in the order of the log, figures where the engine tells them."""
+
+    rows: tuple[Row, ...]
+    figures: dict[str, int | None]
+    struck: bool = False
+
+
+def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: str = "", defect: str = "") -> Verdict:
+    """Judge a history. `refusal`: the error class that the engine declares for this pipeline; `defect`: its declared
+    deviation that rules cannot express.
+    """
+    for entry in history.entries:
+        match entry:
+            case NotRun(support=support, reason=reason):
+                return Verdict(value=Value(support.replace("-", " ")), reason=reason)
+            case Refused(error=error, message=message):
+                if refusal and error == refusal:
+                    return Verdict(value=Value.REFUSES, reason=f"{error}: {message}")
+                return Verdict(value=Value.BROKEN, reason=f"refused, which it does not declare: {error}: {message}")
+            case Undecided(step=step, reason=reason):
+                return Verdict(value=Value.UNKNOWN, reason=reason, step=step)
+    if refusal:
+        return Verdict(value=Value.STALE, reason=f"it ran, though it declares to refuse with {refusal}")
+    observed = observe(expectation, history)
+    unseen = [row for entry in history.entries if isinstance(entry, Unseen) for row in entry.rows]
+    if unseen:
+        listed = " ".join(map(print_row, unseen))
+        return Verdict(value=Value.BROKEN, reason=f"came out only after the last step had settled: {listed}")
+    return _compare(expectation, rules, observed, defect)
+
+
+def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
+    """Return what each step of the script showed."""
+    rows: dict[int, list[Seen]] = defaultdict(list)
+    figures: dict[int, dict[str, int | None]] = defaultdict(dict)
+    struck: set[int] = set()
+    for entry in history.entries:
+        match entry:
+            case Seen(step=step):
+                rows[step].append(entry)
+            case Settled(step=step, watermark_us=wm, late=late, dead=dead, state=state):
+                figures[step] = {"wm": wm, "late": late, "dead": dead, "state": state}
+            case Struck(step=step):
+                struck.add(step)
+    return tuple(
+        Observed(
+            tuple(seen.row for seen in sorted(rows[step], key=lambda seen: (seen.partition, seen.offset))),
+            figures[step],
+            step in struck,
+        )
+        for step in range(len(expectation.timeline))
+    )
+
+
+def undemanded(expectation: Expectation) -> frozenset[Prediction]:
+    """Return what the contract's rules predict but the expectation does not demand; empty for a sound expectation."""
+    return frozenset(
+        prediction
+        for prediction in predict(expectation.pipeline, expectation.timeline, CONTRACT)
+        if not any(_demands(expectation.pipeline, outcome, prediction) for outcome in expectation.demand)
+    )
+
+
+def _compare(expectation: Expectation, rules: Rules, observed: tuple[Observed, ...], defect: str) -> Verdict:
+    pipeline = expectation.pipeline
+    wrong = _closest(pipeline, observed, _demanded(expectation))
+    if defect:
+        if wrong is None:
+            return Verdict(value=Value.STALE, reason=f"it holds, though this defect is declared: {defect}")
+        return Verdict(value=Value.DEVIATES, reason=defect, step=wrong)
+    steps = zip(*expectation.demand, strict=True)
+    named = [set[str]().union(*(demand.figures for demand in demands)) for demands in steps]
+    predicted = [(prediction, named) for prediction in predict(pipeline, expectation.timeline, rules)]
+    exactly = _closest(pipeline, observed, predicted) is None
+    loosely = exactly or _closest(pipeline, observed, predicted, sink=rules.sink) is None
+    if wrong is None:
+        if loosely:
+            return Verdict(value=Value.HOLDS, reason=expectation.claim)
+        return Verdict(value=Value.STALE, reason="it holds, but its declared rules predict otherwise")
+    if not loosely:
+        return Verdict(value=Value.BROKEN, reason="neither as demanded nor as its declared rules predict", step=wrong)
+    found = explain(expectation, rules, with_sink=not exactly)
+    reason = " or ".join(", ".join(f"{name} = {getattr(rules, name).name}" for name in names) for names in found)
+    return Verdict(value=Value.DEVIATES, reason=reason, rules=found, step=wrong)
+
+
+def _demanded(expectation: Expectation) -> list[tuple[Prediction, list[set[str]]]]:
+    """Return every demanded outcome in full, with the figures that it names.
+
+    A demand names the last row of each key that updates; what the key was before comes from the contract's prediction.
+    An alternative that the contract does not predict (`either`) stands for itself.
+    """
+    pipeline, full = expectation.pipeline, []
+    for outcome in expectation.demand:
+        named = [set(demand.figures) for demand in outcome]
+        contract = [p for p in predict(pipeline, expectation.timeline, CONTRACT) if _demands(pipeline, outcome, p)]
+        alone = tuple(StepResult(rows=demand.rows, **_figures(demand.figures)) for demand in outcome)
+        full += [(prediction, named) for prediction in contract or [alone]]
+    return full
+
+
+def _figures(named: Mapping[str, int | None]) -> dict[str, Any]:
+    return {"wm": None, "late": 0, "dead": 0, "state": 0, **named}
+
+
+def _closest(
+    pipeline: Pipeline,
+    observed: Sequence[Observed],
+    allowed: Iterable[tuple[Prediction, Sequence[set[str]]]],
+    *,
+    sink: Sink = Sink.EXACTLY_ONCE,
+) -> int | None:
+    """Return None if the observation is one of those allowed, else the first wrong step of the one it follows longest."""
+    longest = 0
+    for prediction, named in allowed:
+        wrong = _first_wrong(pipeline, observed, prediction, named, sink)
+        if wrong is None:
+            return None
+        longest = max(longest, wrong)
+    return longest
+
+
+def explain(expectation: Expectation, rules: Rules, *, with_sink: bool = False) -> tuple[tuple[str, ...], ...]:
+    """Return the smallest sets of overridden rules whose return to the contract brings the prediction into the demand.
+
+    `with_sink`: rows were repeated under a fault, so that `sink` must be among them.
+    """
+    candidates = [name for name in rules.overridden() if name != "sink"]
+    fixed = ("sink",) if with_sink else ()
+    for size in range(len(candidates) + 1):
+        found = tuple(
+            (*names, *fixed)
+            for names in combinations(candidates, size)
+            if (names or fixed) and _sound(expectation, rules.returned(names))
+        )
+        if found:
+            return found
+    return ()
+
+
+def _sound(expectation: Expectation, rules: Rules) -> bool:
+    pipeline = expectation.pipeline
+    return all(
+        any(_demands(pipeline, outcome, prediction) for outcome in expectation.demand)
+        for prediction in predict(pipeline, expectation.timeline, rules)
+    )
+
+
+def _demands(pipeline: Pipeline, outcome: Outcome, prediction: Prediction) -> bool:
+    """Return whether the prediction is this demanded outcome; updates are demanded by the last row of each key."""
+    return all(
+        _rows_demanded(pipeline, demand, step) and _figures_equal(demand.figures, step, set(demand.figures))
+        for demand, step in zip(outcome, prediction, strict=True)
+    )
+
+
+def _rows_demanded(pipeline: Pipeline, demand: Demand, step: StepResult) -> bool:
+    wanted, predicted = _alike(demand.rows, step.rows)
+    if _updates(pipeline):
+        return _last_by_key(wanted) == _last_by_key(predicted)
+    return Counter(wanted) == Counter(predicted)
+
+
+def _first_wrong(
+    pipeline: Pipeline, observed: Sequence[Observed], prediction: Prediction, named: Sequence[set[str]], sink: Sink
+) -> int | None:
+    """Return the first step whose observation is not the predicted one; None if all are."""
+    for number, (seen, step) in enumerate(zip(observed, prediction, strict=True)):
+        loose = sink is Sink.AT_LEAST_ONCE and seen.struck
+        compare = _updates_match if _updates(pipeline) else _rows_match
+        if not compare(seen.rows, step.rows, loose) or not _figures_equal(seen.figures, step, named[number]):
+            return number
+    return None
+
+
+def _rows_match(seen: Sequence[Row], predicted: Sequence[Row], loose: bool) -> bool:
+    predicted, seen = _alike(predicted, seen)
+    return set(seen) == set(predicted) if loose else Counter(seen) == Counter(predicted)
+
+
+def _updates_match(seen: Sequence[Row], predicted: Sequence[Row], loose: bool) -> bool:
+    """Compare per key: the last row must be the same, earlier ones values that the key had, in order."""
+    seen_by_key, predicted_by_key = _by_key(seen), _by_key(predicted)
+    if seen_by_key.keys() != predicted_by_key.keys():
+        return False
+    for key, rows in seen_by_key.items():
+        had = predicted_by_key[key]
+        if rows[-1] != had[-1]:
+            return False
+        if not (set(rows) <= set(had) if loose else _subsequence(rows, iter(had))):
+            return False
+    return True
+
+
+def _subsequence(rows: Iterable[Row], had: Iterator[Row]) -> bool:
+    return all(any(row == other for other in had) for row in rows)
+
+
+def _figures_equal(figures: Mapping[str, int | None], step: StepResult, named: set[str]) -> bool:
+    return all(figures.get(name) == getattr(step, name) for name in named)
+
+
+def _updates(pipeline: Pipeline) -> bool:
+    return isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE
+
+
+def _by_key(rows: Iterable[Row]) -> dict[object, list[Row]]:
+    keyed: dict[object, list[Row]] = defaultdict(list)
+    for row in rows:
+        keyed[(row.key, getattr(row, "start_us", None))].append(row)
+    return keyed
+
+
+def _last_by_key(rows: Iterable[Row]) -> dict[object, Row]:
+    return {key: had[-1] for key, had in _by_key(rows).items()}
+
+
+def _alike(demanded: Sequence[Row], predicted: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Drop the ids on both sides where the demand names none."""
+    if any(_names_ids(row) for row in demanded):
+        return demanded, predicted
+    return [_without_ids(row) for row in demanded], [_without_ids(row) for row in predicted]
+
+
+def _names_ids(row: Row) -> bool:
+    match row:
+        case EventRow(id=id):
+            return bool(id)
+        case PairRow(left=left, right=right):
+            return any(side is not None and bool(side.id) for side in (left, right))
+    return False
+
+
+def _without_ids(row: Row) -> Row:
+    match row:
+        case EventRow():
+            return replace(row, id="")
+        case PairRow(key, left, right):
+            return PairRow(key, left and Ref("", left.time_us), right and Ref("", right.time_us))
+    return row

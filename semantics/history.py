@@ -90,7 +90,14 @@ class Unseen:
     rows: tuple[Row, ...]
 
 
-Entry: TypeAlias = Sent | Seen | Settled | Struck | Restarted | Refused | NotRun | Undecided | Unseen
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """The shared deployment died for a reason that need not be this job's: what came before does not count."""
+
+    reason: str
+
+
+Entry: TypeAlias = Sent | Seen | Settled | Struck | Restarted | Refused | NotRun | Undecided | Unseen | Again
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,294 @@
+"""Plays expectations on an engine, many at a time, and returns what was observed.
+
+Expectations are grouped into waves: one deployment, one job an expectation, all scripts side by side (step 1 of all,
+settle, step 2 of all, ...). Scripts with a crash get a deployment of their own; those that restart after the same step
+share one. A wave that dies is played again one by one, so that a bad job costs only itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from engines.contract import (
+    Deployment,
+    Engine,
+    Job,
+    Log,
+    Message,
+    Place,
+    RunDirs,
+    Settings,
+    Settled,
+    Status,
+    Support,
+)
+from engines.errors import Deadline, EngineFailed, UnsupportedPipeline
+from engines.journal import Journal
+from engines.nemesis import strike
+from engines.process import remove_dir, scratch_dir
+from engines.wire import encode_event, row_decoder, sentinel
+from semantics import history as seen
+from semantics.expectation import Expectation
+from semantics.pipeline import sources
+from semantics.rows import Row
+from semantics.time import T0_US
+from semantics.timeline import SENTINEL_KEY, Crash, Event, Flush, Idle, Raw, Restart, Send, partitions
+
+WAVE_SIZE = 40
+"""Jobs a deployment: above it nothing is gained, and a deployment that dies costs more (memory on a JVM: ~1 GB)."""
+SETTLE_WITHIN = timedelta(seconds=60)
+"""For a wave's step: a cold JVM's first stateful batch takes about 4 s, a restart after a kill about 8 s."""
+Progress = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class _Part:
+    """One expectation in a wave: its job, how far its output was read, what was seen."""
+
+    expectation: Expectation
+    job: Job
+    decode: Callable[[bytes], Row]
+    ends: dict[Place, int] = field(default_factory=dict)
+    read: dict[Place, int] = field(default_factory=dict)
+    entries: list[seen.Entry] = field(default_factory=list)
+    done: bool = False
+
+
+class Player:
+    """Plays on one engine (variant) and one log, journaling what it sees."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        variant: str,
+        log: Log,
+        *,
+        logs: Path,
+        journal: Journal,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        self.engine = engine
+        self.variant = variant
+        self.name = f"{engine.name}:{variant}" if variant else engine.name
+        self.log = log
+        self.logs = logs
+        self.journal = journal
+        self.progress = progress
+        self.declaration = engine.declaration(variant)
+        self._deployments = 0
+
+    async def play(self, expectations: Iterable[Expectation]) -> dict[str, seen.History]:
+        """Play them all; return their histories by id."""
+        histories: dict[str, seen.History] = {}
+        runnable: list[Expectation] = []
+        alone: list[Expectation] = []
+        for expectation in expectations:
+            capability = self.declaration.capability(expectation.pipeline, partitions(expectation.timeline))
+            if capability.error:
+                alone.append(expectation)
+            elif capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
+                entry = seen.NotRun(support=capability.support.value, reason=capability.reason)
+                self.journal.write(self.name, expectation.id, [entry])
+                histories[expectation.id] = seen.History(expectation.id, self.name, (entry,))
+            else:
+                runnable.append(expectation)
+        plan = [*waves(runnable), *([expectation] for expectation in alone)]
+        for number, wave in enumerate(plan, 1):
+            for part in await self._wave(wave, f"{self.name}: wave {number}/{len(plan)}, {_named(wave)}"):
+                histories[part.expectation.id] = seen.History(part.expectation.id, self.name, tuple(part.entries))
+        return histories
+
+    async def _wave(self, wave: Sequence[Expectation], says: str) -> list[_Part]:
+        """Play one wave; if it dies as a whole, play its members alone, once."""
+        self._deployments += 1
+        parts = [self._part(expectation) for expectation in wave]
+        scratch = scratch_dir("run")
+        logs = self.logs / f"{self.name.replace(':', '-')}-{self._deployments}"
+        dirs = RunDirs(logs=logs, durable=scratch / "durable", state=scratch / "state")
+        for path in (dirs.logs, dirs.durable, dirs.state):
+            path.mkdir(parents=True)
+        try:
+            await self._create_topics(parts)
+            settings = Settings(variant=self.variant)
+            self.progress(f"{says}: deploying")
+            async with await self.engine.deploy(
+                [part.job for part in parts], log=self.log, dirs=dirs, settings=settings
+            ) as deployment:
+                for step in range(max(len(part.expectation.timeline) for part in parts)):
+                    self.progress(f"{says}: step {step + 1}")
+                    await self._step(deployment, parts, step)
+                await deployment.stop()
+                await self._read_rest(parts)
+        except (EngineFailed, Deadline, UnsupportedPipeline) as error:
+            if len(wave) > 1:
+                self.progress(f"{says}: died, playing its members alone: {error}")
+                for part in parts:
+                    self._record(part, seen.Again(reason=str(error)))
+                return [part for expectation in wave for part in await self._wave([expectation], f"{says}, again")]
+            self._record(parts[0], _ending(parts[0], error))
+        finally:
+            await asyncio.to_thread(remove_dir, scratch)
+        return parts
+
+    def _part(self, expectation: Expectation) -> _Part:
+        name = f"{self.name.replace(':', '-')}-{expectation.id.lower()}-{self._deployments}"
+        count = partitions(expectation.timeline)
+        inputs = {source.name: f"{name}-{source.name}" for source in sources(expectation.pipeline)}
+        job = Job(name, expectation.pipeline, inputs, f"{name}-out", f"{name}-dead", count)
+        part = _Part(expectation, job, row_decoder(expectation.pipeline))
+        part.ends = {(topic, partition): 0 for topic in inputs.values() for partition in range(count)}
+        return part
+
+    async def _create_topics(self, parts: Sequence[_Part]) -> None:
+        topics: dict[str, int] = {}
+        for part in parts:
+            for topic in (*part.job.inputs.values(), part.job.output, part.job.dead_letters):
+                topics[topic] = part.job.partitions
+        await asyncio.to_thread(self.log.create, topics)
+
+    async def _step(self, deployment: Deployment, parts: Sequence[_Part], step: int) -> None:
+        """Play one step of all scripts that have it, and wait until every one of them has settled."""
+        playing = [part for part in parts if not part.done and step < len(part.expectation.timeline)]
+        if not playing:
+            return
+        steps = [part.expectation.timeline[step] for part in playing]
+        if isinstance(steps[0], Crash):
+            try:
+                await deployment.arm(steps[0].point)
+            except UnsupportedPipeline as error:
+                for part in playing:
+                    part.done = True
+                    self._record(part, seen.NotRun(support=Support.UNSUPPORTED.value, reason=error.message))
+            return
+        if isinstance(steps[0], Restart):
+            await deployment.restart(wipe_state=steps[0].wipe_state)
+            for part in playing:
+                self._record(part, seen.Restarted(step=step, wiped=steps[0].wipe_state))
+        await self._send(playing, step)
+        before = playing[0].expectation.timeline[step - 1] if step else None
+        if isinstance(before, Crash):
+            struck = await strike(deployment, before.point, step=step, within=SETTLE_WITHIN)
+            await deployment.restart(wipe_state=before.wipe_state)
+            for part in playing:
+                self._record(part, struck)
+                self._record(part, seen.Restarted(step=step, wiped=before.wipe_state))
+        idle = max((s.duration for s in steps if isinstance(s, Idle)), default=timedelta(0))
+        await asyncio.sleep(idle.total_seconds())  # The script itself asks for time to pass.
+        asked = {part.job.name: part.ends for part in playing}
+        answers = await deployment.settle(asked, within=SETTLE_WITHIN)
+        await self._read(playing, step, answers)
+
+    async def _send(self, playing: Sequence[_Part], step: int) -> None:
+        batches: dict[Place, list[Message]] = defaultdict(list)
+        owners: dict[Place, tuple[_Part, str]] = {}
+        for part in playing:
+            for event in _events(part, step):
+                place = part.job.inputs[event.input], event.partition
+                batches[place].append(encode_event(event))
+                owners[place] = part, event.input
+        if not batches:
+            return
+        ends = await asyncio.to_thread(self.log.append, batches)
+        for place, end in ends.items():
+            part, input = owners[place]
+            part.ends[place] = end
+            first = end - len(batches[place])
+            self._record(part, seen.Sent(step=step, input=input, partition=place[1], first=first, end=end))
+
+    async def _read(self, playing: Sequence[_Part], step: int, answers: Mapping[str, Settled]) -> None:
+        ranges: dict[Place, tuple[int, int]] = {}
+        settled = [part for part in playing if answers[part.job.name].status is Status.SETTLED]
+        for part in settled:
+            for place, end in answers[part.job.name].ends.items():
+                if end > part.read.get(place, 0):
+                    ranges[place] = part.read.get(place, 0), end
+        found = await asyncio.to_thread(self.log.read, ranges) if ranges else {}
+        for part in playing:
+            answer = answers[part.job.name]
+            if answer.status is not Status.SETTLED:
+                part.done = True
+                reason = f"{answer.status.value} in step {step + 1}: {answer.detail}"
+                self._record(part, seen.Undecided(step=step, reason=reason))
+                continue
+            for place in answer.ends:
+                for message in found.get(place, ()):
+                    for row in self._rows(part, message):
+                        entry = seen.Seen(step=step, row=row, partition=place[1], offset=message.offset)
+                        self._record(part, entry)
+                part.read[place] = max(part.read.get(place, 0), answer.ends[place])
+            told = answer.progress
+            watermark = None if told.watermark_us is None else told.watermark_us - T0_US
+            self._record(
+                part,
+                seen.Settled(step=step, watermark_us=watermark, late=told.late, dead=told.dead, state=told.state_rows),
+            )
+
+    async def _read_rest(self, parts: Sequence[_Part]) -> None:
+        """After the graceful stop: whatever comes out now had not been visible when its step was said to be settled."""
+        playing = [part for part in parts if not part.done]
+        places = [(part.job.output, partition) for part in playing for partition in range(part.job.partitions)]
+        ends = await asyncio.to_thread(self.log.ends, places)
+        ranges: dict[Place, tuple[int, int]] = {}
+        for part in playing:
+            for partition in range(part.job.partitions):
+                place = part.job.output, partition
+                if ends[place] > part.read.get(place, 0):
+                    ranges[place] = part.read.get(place, 0), ends[place]
+        found = await asyncio.to_thread(self.log.read, ranges) if ranges else {}
+        for part in playing:
+            rest = [row for place, messages in found.items() if place[0] == part.job.output
+                    for message in messages for row in self._rows(part, message)]  # fmt: skip
+            if rest:
+                self._record(part, seen.Unseen(rows=tuple(rest)))
+
+    def _rows(self, part: _Part, message: Message) -> list[Row]:
+        try:
+            row = part.decode(message.value or b"")
+        except msgspec.MsgspecError as error:
+            raise EngineFailed(f"{self.name} wrote a row that cannot be read ({error}): {message.value!r}") from error
+        return [] if row.key == SENTINEL_KEY else [row]
+
+    def _record(self, part: _Part, entry: seen.Entry) -> None:
+        part.entries.append(entry)
+        self.journal.write(self.name, part.expectation.id, [entry])
+
+
+def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
+    """Group expectations that can share a deployment, the plain ones first."""
+    groups: dict[object, list[Expectation]] = defaultdict(list)
+    for expectation in expectations:
+        harm = tuple((n, step) for n, step in enumerate(expectation.timeline) if isinstance(step, Crash | Restart))
+        crashes = any(isinstance(step, Crash) for _, step in harm)
+        groups[expectation.id if crashes else harm].append(expectation)
+    ordered = sorted(groups.items(), key=lambda group: group[0] != ())
+    return [group[at : at + WAVE_SIZE] for _, group in ordered for at in range(0, len(group), WAVE_SIZE)]
+
+
+def _events(part: _Part, step: int) -> tuple[Event | Raw, ...]:
+    match part.expectation.timeline[step]:
+        case Send(events):
+            return events
+        case Flush(time_us):
+            return tuple(sentinel(i, p, time_us) for i in part.job.inputs for p in range(part.job.partitions))
+    return ()
+
+
+def _ending(part: _Part, error: Exception) -> seen.Entry:
+    if isinstance(error, UnsupportedPipeline):
+        return seen.Refused(error=error.error, message=error.message)
+    return seen.Undecided(step=_last_step(part), reason=str(error))
+
+
+def _last_step(part: _Part) -> int:
+    return max((entry.step for entry in part.entries if hasattr(entry, "step")), default=0)
+
+
+def _named(wave: Sequence[Expectation]) -> str:
+    return wave[0].id if len(wave) == 1 else f"{len(wave)} expectations"

@@ -157,6 +157,10 @@ class Declaration:
     deviations: tuple[Deviation, ...] = ()
     capability: Callable[[Pipeline, int], Capability]
     """(pipeline, partitions) -> how it would be run."""
+    crash_points: frozenset[CrashPoint] = frozenset(CrashPoint)
+    """Where its processes can be made to stand still and be killed."""
+    no_crash_because: str = ""
+    """Why not at the others."""
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

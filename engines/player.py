@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from engines.contract import (
+    Capability,
     Deployment,
     Engine,
     Job,
@@ -90,7 +91,7 @@ class Player:
         runnable: list[Expectation] = []
         alone: list[Expectation] = []
         for expectation in expectations:
-            capability = self.declaration.capability(expectation.pipeline, partitions(expectation.timeline))
+            capability = self._capability(expectation)
             if capability.error:
                 alone.append(expectation)
             elif capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
@@ -104,6 +105,12 @@ class Player:
             for part in await self._wave(wave, f"{self.name}: wave {number}/{len(plan)}, {_named(wave)}"):
                 histories[part.expectation.id] = seen.History(part.expectation.id, self.name, tuple(part.entries))
         return histories
+
+    def _capability(self, expectation: Expectation) -> Capability:
+        points = {step.point for step in expectation.timeline if isinstance(step, Crash)}
+        if points - self.declaration.crash_points:
+            return Capability(Support.UNSUPPORTED, self.declaration.no_crash_because)
+        return self.declaration.capability(expectation.pipeline, partitions(expectation.timeline))
 
     async def _wave(self, wave: Sequence[Expectation], says: str) -> list[_Part]:
         """Play one wave; if it dies as a whole, play its members alone, once."""
@@ -160,12 +167,7 @@ class Player:
             return
         steps = [part.expectation.timeline[step] for part in playing]
         if isinstance(steps[0], Crash):
-            try:
-                await deployment.arm(steps[0].point)
-            except UnsupportedPipeline as error:
-                for part in playing:
-                    part.done = True
-                    self._record(part, seen.NotRun(support=Support.UNSUPPORTED.value, reason=error.message))
+            await deployment.arm(steps[0].point)
             return
         if isinstance(steps[0], Restart):
             await deployment.restart(wipe_state=steps[0].wipe_state)

@@ -46,6 +46,14 @@ class WatermarkStart(Enum):
     """1970-01-01T00:00:00Z: earlier events are late at once."""
 
 
+class FilteredClock(Enum):
+    """Whether an event that a filter behind the clock removes has moved the clock."""
+
+    MOVES = "moves"
+    IGNORED = "ignored"
+    """The optimizer pushes the filter below the clock."""
+
+
 class MultiInput(Enum):
     """How the clocks of several inputs make one."""
 
@@ -169,6 +177,7 @@ class Rules:
     watermark_advance: WatermarkAdvance = WatermarkAdvance.RECORD
     watermark_resolution: WatermarkResolution = WatermarkResolution.MICROSECOND
     watermark_start: WatermarkStart = WatermarkStart.BEFORE_ALL
+    filtered_clock: FilteredClock = FilteredClock.MOVES
     multi_input: MultiInput = MultiInput.MIN
     window_close: Close = Close.AT_END
     session_close: Close = Close.AT_END

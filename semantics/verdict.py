@@ -71,8 +71,10 @@ class Observed:
 
 
 def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: str = "", defect: str = "") -> Verdict:
-    """Judge a history. `refusal`: the error class that the engine declares for this pipeline; `defect`: its declared
-    deviation that rules cannot express.
+    """Judge a history under the engine's declaration.
+
+    `refusal`: the class of error with which it declares to refuse this pipeline; `defect`: its declared deviation that
+    rules cannot express.
     """
     for entry in history.entries:
         match entry:
@@ -175,7 +177,7 @@ def _closest(
     *,
     sink: Sink = Sink.EXACTLY_ONCE,
 ) -> int | None:
-    """Return None if the observation is one of those allowed, else the first wrong step of the one it follows longest."""
+    """Return None if the observation is an allowed one, else the first wrong step of the one that it follows longest."""
     longest = 0
     for prediction, named in allowed:
         wrong = _first_wrong(pipeline, observed, prediction, named, sink)

@@ -1,1 +1,32 @@
-"""The expectations, one file a family."""
+"""The expectations, one file a family. Every entry is a value; adding one is adding it to its file's list."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from semantics.catalogue import exactly_once, join, session, tumbling, watermark
+from semantics.errors import UnknownName, did_you_mean
+from semantics.expectation import Expectation
+
+FAMILIES = {
+    "WM": "watermark and lateness",
+    "TW": "tumbling windows",
+    "SW": "session windows",
+    "SSJ": "stream-stream joins",
+    "EO": "exactly once under faults",
+}
+
+
+@cache
+def all_expectations() -> tuple[Expectation, ...]:
+    """Return the whole catalogue, family by family."""
+    files = (watermark, tumbling, session, join, exactly_once)
+    return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
+
+
+def find(id: str) -> Expectation:
+    """Return the expectation with this id. Raises `UnknownName`."""
+    by_id = {expectation.id: expectation for expectation in all_expectations()}
+    if id not in by_id:
+        raise UnknownName(f"No expectation {id!r}.{did_you_mean(id, by_id)}")
+    return by_id[id]

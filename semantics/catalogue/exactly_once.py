@@ -1,0 +1,122 @@
+"""EO: what a reader of committed data, the state and the position show under kill -9, restart and replay.
+
+Each crash is a SIGKILL of every process that holds state, at a point of the protocol that is verified from outside.
+The negative control is `faust:at-least-once`, which must repeat rows under the same kills.
+"""
+
+from __future__ import annotations
+
+from semantics.expectation import Expectation, after, script
+from semantics.expr import VALUE, expr
+from semantics.pipeline import Aggregate, Emit, Filter, Function, Join, Session, Source, Tumbling
+from semantics.time import s
+from semantics.timeline import Crash, CrashPoint, Restart
+
+_RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
+_AFTER_SINK = Crash(CrashPoint.AFTER_SINK)
+
+
+def _point(number: int, point: CrashPoint, where: str) -> Expectation:
+    return Expectation(
+        f"EO-{number:02}",
+        f"a running count is exact when the process is killed {where}",
+        pipeline=_RUNNING,
+        timeline=script("a@1 b@2", Crash(point), "a@3 b@4 a@5", "a@6"),
+        demand=after(["a=1", "b=1"], [], ["a=2", "b=2", "a=3"], ["a=4"]),
+        because="There is no safe moment to die: every point of the protocol must come out the same.",
+    )
+
+
+EXPECTATIONS = [
+    Expectation(
+        "EO-01",
+        "a running count is exact under three kills between output and commit",
+        pipeline=_RUNNING,
+        timeline=script("a@1 b@2", _AFTER_SINK, "a@3 b@4", _AFTER_SINK, "a@5 a@6", _AFTER_SINK, "b@7"),
+        demand=after(["a=1", "b=1"], [], ["a=2", "b=2"], [], ["a=3", "a=4"], [], ["b=3"]),
+        because="The window between writing a result and remembering that it was written is where duplicates are made.",
+        core=True,
+    ),
+    Expectation(
+        "EO-02",
+        "a running count is exact under three kills between output and commit that take the local state with them",
+        pipeline=_RUNNING,
+        timeline=script(
+            "a@1 b@2",
+            Crash(CrashPoint.AFTER_SINK, wipe_state=True),
+            "a@3 b@4",
+            Crash(CrashPoint.AFTER_SINK, wipe_state=True),
+            "a@5 a@6",
+            Crash(CrashPoint.AFTER_SINK, wipe_state=True),
+            "b@7",
+        ),
+        demand=after(["a=1", "b=1"], [], ["a=2", "b=2"], [], ["a=3", "a=4"], [], ["b=3"]),
+        because="Machines are lost with their disks: state must come back from the log, exactly.",
+        core=True,
+    ),
+    Expectation(
+        "EO-03",
+        "a window's final row comes out once, even if the process dies while it closes",
+        pipeline=Aggregate(Source(delay=s(0)), (Function.COUNT, Function.SUM), window=Tumbling(s(10))),
+        timeline=script("a=3@1 a=4@2", _AFTER_SINK, "z@60", "y@120"),
+        demand=after([], [], ["a[0,10){n=2 sum=7}"], ["z[60,70){n=1 sum=1}"]),
+        because="The invoice of the hour must go out, and must go out once.",
+        core=True,
+    ),
+    Expectation(
+        "EO-04",
+        "a session that spans a kill is one session, and comes out once",
+        pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10))),
+        timeline=script("a@0", _AFTER_SINK, "a@9 z@60", "y@120"),
+        demand=after([], [], ["a[0,19)=2"], ["z[60,70)=1"]),
+        because="Sessions live long; every deployment meets open ones.",
+    ),
+    Expectation(
+        "EO-05",
+        "a pair comes out once, even if the process dies as it is found",
+        pipeline=Join(Source("L", delay=s(10)), Source("R", delay=s(10)), lo=s(0), hi=s(5)),
+        timeline=script("L:a@0", _AFTER_SINK, "R:a@3", "R:a@4"),
+        demand=after([], [], ["a(0,3)"], ["a(0,4)"]),
+        because="Buffers, output and two positions must move together.",
+    ),
+    Expectation(
+        "EO-06",
+        "events that only pass through come out once each",
+        pipeline=Filter(Source(), expr(VALUE, ">", 0)),
+        timeline=script("a@1", _AFTER_SINK, "a@2 a=0@3 b@4", "a@5"),
+        demand=after(["a#e1@1"], [], ["a#e2@2", "b#e4@4"], ["a#e5@5"]),
+        because="Even without state, output and position can come apart.",
+        core=True,
+    ),
+    _point(7, CrashPoint.BEFORE_PROCESS, "before it processed anything"),
+    _point(8, CrashPoint.AFTER_PROCESS, "after it processed, before it wrote"),
+    _point(9, CrashPoint.MID_SINK, "with half of its output written"),
+    _point(10, CrashPoint.AFTER_COMMIT, "after its output was committed"),
+    _point(11, CrashPoint.AFTER_PROGRESS, "after everything was recorded"),
+    Expectation(
+        "EO-12",
+        "a graceful restart repeats nothing and forgets nothing",
+        pipeline=_RUNNING,
+        timeline=script("a@1 b@2", Restart(), "a@3"),
+        demand=after(["a=1", "b=1"], [], ["a=2"]),
+        because="Deployments are the most frequent fault of all.",
+        core=True,
+    ),
+    Expectation(
+        "EO-13",
+        "exactly once does not remove what the producer sent twice",
+        pipeline=_RUNNING,
+        timeline=script("a#x@1 a#x@1", "a#x@1"),
+        demand=after(["a=2"], ["a=3"]),
+        because="Two records are two events: deduplication is an operator of its own.",
+    ),
+    Expectation(
+        "EO-14",
+        "a restart that loses the local state changes nothing",
+        pipeline=Aggregate(Source(), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
+        timeline=script("a=5@1 b=7@2 a=-2@3", Restart(wipe_state=True), "a=1@4 b=1@5"),
+        demand=after(["a{n=2 sum=3}", "b{n=1 sum=7}"], [], ["a{n=3 sum=4}", "b{n=2 sum=8}"]),
+        because="The local store is a cache of the log, never the other way round.",
+        core=True,
+    ),
+]

@@ -150,8 +150,9 @@ def _run_ivy(work: Path, jars: tuple[Jar, ...]) -> None:
         f"<dependencies>{modules}</dependencies></ivy-module>"
     )
     (work / "settings.xml").write_text(
-        '<ivysettings><property name="ivy.checksums" value=""/><settings defaultResolver="jars" defaultConflictManager="all"/><resolvers>'
-        f'<ibiblio name="jars" m2compatible="true" usepoms="false"{root}/></resolvers></ivysettings>'
+        '<ivysettings><property name="ivy.checksums" value=""/>'
+        '<settings defaultResolver="jars" defaultConflictManager="all"/>'
+        f'<resolvers><ibiblio name="jars" m2compatible="true" usepoms="false"{root}/></resolvers></ivysettings>'
     )
     argv = [str(java.find().path), "-jar", str(_ivy()), "-settings", f"{work}/settings.xml", "-ivy", f"{work}/ivy.xml"]
     argv += ["-cache", f"{work}/cache", "-retrieve", f"{work}/lib/[artifact]-[revision].[ext]"]

@@ -177,7 +177,7 @@ def _closest(
     *,
     sink: Sink = Sink.EXACTLY_ONCE,
 ) -> int | None:
-    """Return None if the observation is an allowed one, else the first wrong step of the one that it follows longest."""
+    """Return None if the observation is an allowed one, else the first wrong step of the one followed longest."""
     longest = 0
     for prediction, named in allowed:
         wrong = _first_wrong(pipeline, observed, prediction, named, sink)

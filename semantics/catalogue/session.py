@@ -28,7 +28,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=20),
         timeline=script("a@0 a@10", "a@20.001 z@60"),
         demand=after([], ["a[0,20)=2", "a[20.001,30.001)=1"]),
-        because="Spark, Flink and Kafka Streams merge sessions that touch, Beam does not: revenue a session halves on it.",
+        because="Spark, Flink and Kafka Streams merge sessions that touch, Beam does not: revenue a session halves.",
         core=True,
     ),
     Expectation(

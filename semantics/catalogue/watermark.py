@@ -72,7 +72,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=10, size=5),
         timeline=script("a@100 a@1", "z@200"),
         demand=after([], ["a[100,105)=1"]),
-        because="If lateness depends on how the input is cut into batches, a replay gives another answer than the live run.",
+        because="If lateness depends on how input is cut into batches, a replay gives another answer than the live run.",
         core=True,
     ),
     Expectation(
@@ -90,7 +90,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=10, size=10),
         timeline=script("a@100/0", "b@5/1", Flush(300_000_000)),
         demand=after([], [], ["a[100,110)=1", "b[0,10)=1"]),
-        because="One clock over all partitions silently drops the data of whichever partition is read last: a catch-up loses.",
+        because="One clock over all partitions silently drops the data of whichever partition is read last.",
         core=True,
     ),
     Expectation(

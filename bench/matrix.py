@@ -1,0 +1,161 @@
+"""Results in words: the matrix expectation x engine, the reason of each deviation, one failure in full."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.table import Table
+from semantics.oracle import Prediction, predict
+
+from bench.suite import Result
+from engines import registry
+from semantics.catalogue import FAMILIES
+from semantics.expectation import Demand, Expectation
+from semantics.history import Refused, Struck, Undecided, Unseen
+from semantics.notation import print_row, print_step, print_time
+from semantics.rows import Row, sort_key
+from semantics.rules import CONTRACT, Rules
+from semantics.verdict import Observed, Value, observe
+
+GLYPHS = {
+    Value.HOLDS: "✓",
+    Value.DEVIATES: "≠",
+    Value.REFUSES: "⊘",
+    Value.NOT_IMPLEMENTED: "…",
+    Value.UNSUPPORTED: "·",
+    Value.STALE: "STALE",
+    Value.BROKEN: "BROKEN",
+    Value.UNKNOWN: "?",
+}
+LEGEND = "✓ holds   ≠ deviates, as declared   ⊘ refuses   · unsupported   … not implemented   ? unknown"
+_STYLES = {
+    Value.HOLDS: "green",
+    Value.DEVIATES: "yellow",
+    Value.STALE: "red",
+    Value.BROKEN: "red",
+    Value.UNKNOWN: "red",
+}
+
+Cells = Mapping[str, Mapping[str, Result]]
+"""Engine -> expectation id -> its cell."""
+
+
+def table(cells: Cells) -> Table:
+    """Return the matrix for a terminal."""
+    engines = list(cells)
+    grid = Table(title="What holds where", caption=LEGEND, title_justify="left", caption_justify="left")
+    grid.add_column("id", no_wrap=True)
+    grid.add_column("expectation")
+    for engine in engines:
+        grid.add_column(engine, justify="center")
+    for expectation in _expectations(cells):
+        found = [cells[engine].get(expectation.id) for engine in engines]
+        marks = [_mark(result) for result in found]
+        grid.add_row(expectation.id, expectation.claim, *marks)
+    return grid
+
+
+def counts(results: Iterable[Result]) -> str:
+    """Return "58 hold, 12 deviate, 3 unsupported" for one engine."""
+    number = Counter(result.verdict.value for result in results)
+    words = {Value.HOLDS: "hold", Value.DEVIATES: "deviate", Value.REFUSES: "refused", Value.UNKNOWN: "unknown"}
+    return ", ".join(f"{number[value]} {words.get(value, value.value)}" for value in Value if number[value])
+
+
+def deviations(cells: Cells) -> list[str]:
+    """Return a line for each cell that does not simply hold: engine, id, verdict, reason."""
+    return [
+        f"{engine} {result.expectation.id} {result.verdict.value.value}: {result.verdict.reason}"
+        for engine, column in cells.items()
+        for result in column.values()
+        if result.verdict.value is not Value.HOLDS
+    ]
+
+
+def markdown(cells: Cells) -> str:
+    """Return the matrix as a Markdown table."""
+    engines = list(cells)
+    lines = [f"| | expectation | {' | '.join(engines)} |", f"|---|---|{':-:|' * len(engines)}"]
+    family = ""
+    for expectation in _expectations(cells):
+        if expectation.family != family:
+            family = expectation.family
+            lines.append(f"| | **{FAMILIES[family]}** |{' |' * len(engines)}")
+        marks = [GLYPHS[result.verdict.value] if (result := cells[e].get(expectation.id)) else "" for e in engines]
+        lines.append(f"| {expectation.id} | {expectation.claim} | {' | '.join(marks)} |")
+    return "\n".join([*lines, "", LEGEND])
+
+
+def story(result: Result) -> str:
+    """Return one cell in full: claim, script with `=>` at the step that went wrong, three answers, how to repeat."""
+    expectation, verdict = result.expectation, result.verdict
+    engine, variant = registry.get(result.engine)
+    rules = engine.declaration(variant).rules
+    observed = observe(expectation, result.history)
+    predicted = _nearest(expectation, rules)
+    lines = [
+        f"{expectation.id} on {result.engine} {verdict.value.value}: {expectation.claim}",
+        f"  {verdict.reason}",
+        f"  why it matters: {expectation.because}",
+        "",
+    ]
+    for number, step in enumerate(expectation.timeline):
+        arrow = "=>" if number == verdict.step else "  "
+        lines.append(f"{arrow} step {number + 1}: {print_step(step)}")
+        demands = dict.fromkeys(_demand_text(outcome[number]) for outcome in expectation.demand)
+        lines.append(f"     demanded   {' or '.join(demands)}")
+        if rules != CONTRACT:
+            lines.append(f"     predicted  {predicted[number]}")
+        lines.append(f"     observed   {_observed_text(observed[number], expectation, number)}")
+    told = (Struck, Undecided, Refused, Unseen)
+    lines += [f"  {entry}" for entry in result.history.entries if isinstance(entry, told)]
+    repeat = shlex.join(["pytest", "-m", "semantics", "--engine", result.engine, "-k", expectation.id])
+    return "\n".join([*lines, "", f"  repeat with: {repeat}"])
+
+
+def _expectations(cells: Cells) -> list[Expectation]:
+    found: dict[str, Expectation] = {}
+    for column in cells.values():
+        for id, result in column.items():
+            found.setdefault(id, result.expectation)
+    order = list(FAMILIES)
+    return sorted(found.values(), key=lambda e: (order.index(e.family), int(e.id.rpartition("-")[2])))
+
+
+def _mark(result: Result | None) -> str:
+    if result is None:
+        return ""
+    value = result.verdict.value
+    style = _STYLES.get(value)
+    return f"[{style}]{GLYPHS[value]}[/]" if style else GLYPHS[value]
+
+
+def _nearest(expectation: Expectation, rules: Rules) -> Sequence[str]:
+    """Return the prediction step by step; where a script leaves several, each distinct one."""
+    predictions: frozenset[Prediction] = predict(expectation.pipeline, expectation.timeline, rules)
+    return [
+        " or ".join(sorted({_rows_text(prediction[number].rows) for prediction in predictions}))
+        for number in range(len(expectation.timeline))
+    ]
+
+
+def _demand_text(demand: Demand) -> str:
+    return " ".join([_rows_text(demand.rows), *(f"{n}:{_figure(n, v)}" for n, v in demand.figures.items())])
+
+
+def _observed_text(observed: Observed, expectation: Expectation, number: int) -> str:
+    named = set[str]().union(*(outcome[number].figures for outcome in expectation.demand))
+    figures = [f"{name}:{_figure(name, observed.figures.get(name))}" for name in sorted(named)]
+    return " ".join([_rows_text(observed.rows), *figures])
+
+
+def _rows_text(rows: Sequence[Row]) -> str:
+    return " ".join(print_row(row) for row in sorted(rows, key=sort_key)) or "nothing"
+
+
+def _figure(name: str, value: int | None) -> str:
+    if name == "wm":
+        return print_time(value)
+    return "not told" if value is None else str(value)

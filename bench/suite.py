@@ -1,0 +1,82 @@
+"""Plays expectations on engines over one broker, judges them, and keeps the record.
+
+Used by `pytest -m semantics` and by `python -m bench compare`, so that both say the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from engines.memory import MemoryLog
+
+from bench.runs import Run
+from engines import registry
+from engines.contract import Declaration, Engine, Log
+from engines.journal import Journal
+from engines.player import Player
+from semantics.expectation import Expectation
+from semantics.history import History
+from semantics.timeline import partitions
+from semantics.verdict import Verdict, judge
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Result:
+    """One cell of the matrix."""
+
+    expectation: Expectation
+    engine: str
+    history: History
+    verdict: Verdict
+
+
+class Suite:
+    """Everything that one run of the catalogue shares: the log, the run folder, what to tell."""
+
+    def __init__(self, run: Run, *, kafka: Callable[[], Log], progress: Callable[[str], None]) -> None:
+        """`kafka` opens the log on the broker; it is called only when an engine needs one."""
+        self.run_folder = run
+        self._kafka = kafka
+        self._progress = progress
+        self._journal = Journal(run.path / "history.jsonl")
+
+    async def run(self, name: str, expectations: Sequence[Expectation]) -> dict[str, Result]:
+        """Play and judge the expectations on the engine of that name; return the cells by expectation id.
+
+        Raises `UnknownName`, `EnvironmentNotReady`, `BrokerUnavailable`.
+        """
+        engine, variant = registry.require(name)
+        log = self._kafka() if engine.needs_broker else MemoryLog()
+        player = Player(engine, variant, log, logs=self.run_folder.logs, journal=self._journal, progress=self._progress)
+        histories = await player.play(expectations)
+        results = {e.id: self._judge(e, name, player.declaration, histories[e.id]) for e in expectations}
+        for result in results.values():
+            self.run_folder.append("verdicts", _record(result))
+        return results
+
+    def close(self) -> None:
+        self._journal.close()
+
+    def _judge(self, expectation: Expectation, name: str, declaration: Declaration, history: History) -> Result:
+        refusal = declaration.capability(expectation.pipeline, partitions(expectation.timeline)).error
+        defect = next((d.cause for d in declaration.deviations if d.expectation == expectation.id), "")
+        verdict = judge(expectation, declaration.rules, history, refusal=refusal, defect=defect)
+        return Result(expectation, name, history, verdict)
+
+
+def versions(engine: Engine, variant: str) -> str:
+    """Return the engine's versions on one line: "faust-streaming 0.15.3, aiokafka 0.14.0"."""
+    return ", ".join(f"{name} {version}" for name, version in engine.declaration(variant).versions.items())
+
+
+def _record(result: Result) -> dict[str, object]:
+    verdict = result.verdict
+    return {
+        "engine": result.engine,
+        "expectation": result.expectation.id,
+        "verdict": verdict.value.value,
+        "reason": verdict.reason,
+        "rules": verdict.rules,
+        "step": verdict.step,
+    }

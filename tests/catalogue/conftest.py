@@ -1,0 +1,108 @@
+"""Plays the selected expectations engine by engine, in waves, and prints the matrix at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench import matrix, runs, suite
+from engines import registry
+from engines.broker.log import KafkaLog
+from semantics.catalogue import all_expectations
+from semantics.errors import WeirError
+from semantics.expectation import Expectation
+
+_CELLS = pytest.StashKey[dict[str, dict[str, suite.Result]]]()
+_RUN = pytest.StashKey[runs.Run]()
+
+
+def engines(config: pytest.Config) -> list[str]:
+    """Return the engines asked for, or all that can run here. An engine asked for that cannot run is an error."""
+    asked: list[str] | None = config.getoption("--engine")
+    try:
+        for name in asked or []:
+            registry.require(name)
+        return asked or list(registry.installed())
+    except WeirError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    lines = [f"engine {name}: {suite.versions(*registry.get(name))}" for name in engines(config)]
+    for name in registry.names():
+        missing = registry.get(name)[0].missing()
+        if missing:
+            lines.append(f"engine {name}: not here: {missing}")
+    return lines
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        pairs = [(name, expectation) for name in engines(metafunc.config) for expectation in all_expectations()]
+        metafunc.parametrize("cell", pairs, indirect=True, ids=[f"{name}-{expected.id}" for name, expected in pairs])
+
+
+@pytest.fixture(scope="session")
+def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
+    """Return the suite with its run folder; the broker starts only when an engine needs it."""
+    config = request.config
+    arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
+    run = runs.create(Path("runs"), arguments, seed=0)
+    logs: list[KafkaLog] = []
+
+    def kafka() -> KafkaLog:
+        if not logs:
+            logs.append(KafkaLog(request.getfixturevalue("broker"), prefix=f"weir-{run.path.name}"))
+        return logs[0]
+
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+
+    def progress(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(text)
+
+    opened = suite.Suite(run, kafka=kafka, progress=progress)
+    config.stash[_RUN] = run
+    yield opened
+    opened.close()
+    for log in logs:
+        log.close()
+    run.close()
+
+
+@pytest.fixture
+def cell(request: pytest.FixtureRequest, catalogue: suite.Suite) -> suite.Result:
+    """Return the judged cell of one expectation on one engine; the engine's first one plays all that are selected."""
+    name, expectation = request.param
+    cells = request.config.stash.setdefault(_CELLS, {})
+    if name not in cells:
+        cells[name] = asyncio.run(catalogue.run(name, _selected(request.session, name)))
+    return cells[name][expectation.id]
+
+
+def _selected(session: pytest.Session, name: str) -> list[Expectation]:
+    params = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)
+              and hasattr(item, "callspec") and "cell" in item.callspec.params]  # fmt: skip
+    return [expectation for engine, expectation in params if engine == name]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    cells = config.stash.get(_CELLS, {})
+    if not cells:
+        return
+    console = Console(file=io.StringIO(), width=100, force_terminal=terminalreporter.hasmarkup)
+    console.print(matrix.table(cells))
+    for engine, column in cells.items():
+        console.print(f"{engine}: {matrix.counts(column.values())}", highlight=False)
+    for line in matrix.deviations(cells):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"record: {config.stash[_RUN].path}", highlight=False)
+    assert isinstance(console.file, io.StringIO)
+    terminalreporter.write_line("")
+    terminalreporter.write(console.file.getvalue())

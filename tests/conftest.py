@@ -1,0 +1,43 @@
+"""Options and the one broker that all integration tests share; it is started when the first one asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("weir", "Weir: measure a stream engine before you choose it")
+    group.addoption(
+        "--engine",
+        action="append",
+        metavar="ENGINE[:VARIANT]",
+        help="engine to play the catalogue on; repeatable; default: every one that can run here",
+    )
+    group.addoption(
+        "--broker",
+        metavar="HOST:PORT",
+        help="use this Kafka, and touch nothing on it that this run did not create; default: an embedded one",
+    )
+    group.addoption(
+        "--fail-on",
+        action="append",
+        choices=["deviates", "refuses", "not-run"],
+        default=[],
+        help="fail on this verdict as well; broken, stale and unknown always fail",
+    )
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return HOST:PORT of a real broker: the user's own, or an embedded one."""
+    from engines.broker.kraft import Broker, external  # Unit tests need no broker, nor what it is made of.
+
+    given = request.config.getoption("--broker")
+    if given:
+        yield external(given)
+        return
+    with Broker(log_dir=Path(tmp_path_factory.mktemp("broker"))) as embedded:
+        yield embedded.bootstrap

@@ -20,7 +20,8 @@ from engines.contract import Message
 from semantics.pipeline import Aggregate, Join, Pipeline
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
 from semantics.time import T0_US
-from semantics.timeline import SENTINEL_KEY, Event, Raw
+from semantics.timeline import Event, Raw
+from semantics.timeline import sentinel as sentinel
 
 _encode = msgspec.json.Encoder().encode
 
@@ -53,11 +54,6 @@ def encode_event(event: Event | Raw) -> Message:
     time_us = T0_US + event.time_us
     value = _encode({"k": event.key, "i": event.id, "v": event.value, "t": time_us})
     return Message(key, value, time_us // 1000 if time_us >= 0 else None)
-
-
-def sentinel(input: str, partition: int, time_us: int) -> Event:
-    """Return the event that `flush` sends into one partition of one input."""
-    return Event(SENTINEL_KEY, time_us, f"flush_{input}_{partition}_{time_us}", 1, input, partition)
 
 
 def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:

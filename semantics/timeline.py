@@ -94,6 +94,11 @@ Step: TypeAlias = Send | Flush | Idle | Crash | Restart
 Timeline: TypeAlias = tuple[Step, ...]
 
 
+def sentinel(input: str, partition: int, time_us: int) -> Event:
+    """Return the event that `Flush` sends into one partition of one input."""
+    return Event(SENTINEL_KEY, time_us, f"flush_{input}_{partition}_{time_us}", 1, input, partition)
+
+
 def partitions(timeline: Timeline) -> int:
     """Return how many partitions each input topic has: the highest one named, plus one."""
     named = [event.partition for step in timeline if isinstance(step, Send) for event in step.events]

@@ -1,0 +1,151 @@
+"""The interval join: pairs of equal key with lo <= right time - left time <= hi, each once, as soon as both are there.
+
+A row is kept while a partner may still come: a left one until w > its time + hi, a right one until w > its time - lo.
+"May come" is the *other* side's clock's word, so that without one there the row is kept for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import assert_never
+
+from semantics.oracle.clocks import BEFORE_ALL, Dump
+from semantics.oracle.operator import NEVER, Late, Operator, time_of
+from semantics.pipeline import How, Join, clock, source
+from semantics.rows import PairRow, Ref
+from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, RowLateness, Rules
+from semantics.time import us
+from semantics.timeline import Event
+
+
+@dataclass(slots=True)
+class Kept:
+    """A buffered row. `settled`: a left row that needs no padding any more."""
+
+    id: str
+    time_us: int
+    settled: bool
+
+
+class Side:
+    """One side's buffer. A row's last possible partner is at its time + `reach_us`."""
+
+    def __init__(self, clocked: bool, other_clocked: bool, reach_us: int) -> None:
+        self.clocked = clocked
+        self.evicts = other_clocked
+        self.reach_us = reach_us
+        self.rows: dict[str | None, list[Kept]] = {}
+
+
+class IntervalJoin(Operator):
+    """Both buffers of one task, by key."""
+
+    def __init__(self, pipeline: Join, rules: Rules) -> None:
+        super().__init__()
+        self.rules = rules
+        self.outer = pipeline.how is How.LEFT
+        self.lo_us, self.hi_us = us(pipeline.lo), us(pipeline.hi)
+        self._left_input = source(pipeline.left).name
+        clocked = [clock(pipeline.left) is not None, clock(pipeline.right) is not None]
+        self.left = Side(clocked[0], clocked[1], self.hi_us)
+        self.right = Side(clocked[1], clocked[0], -self.lo_us)
+
+    def take(self, event: Event, before: int) -> Late | None:
+        is_left = event.input == self._left_input
+        side, other = (self.left, self.right) if is_left else (self.right, self.left)
+        row = Kept(event.id, time_of(event), settled=False)
+        late = side.clocked and self.is_late(row.time_us, self._seen(before))
+        preserved = is_left and self.outer
+        if late and not (preserved and self.rules.late_outer_row is LateOuterRow.PAD):
+            return ()
+        matchable = event.key is not None or self.rules.null_join_key is NullJoinKey.MATCH
+        if matchable:
+            for partner in other.rows.get(event.key, ()):
+                left, right = (row, partner) if is_left else (partner, row)
+                if self.within(right.time_us - left.time_us):
+                    self.settle(left)
+                    self.rows.append(PairRow(event.key, _ref(left), _ref(right)))
+        if preserved and not row.settled and (late or self.rules.outer_null is OuterNull.EAGER):
+            self._pad(event.key, row)
+        if not late and (matchable or preserved):
+            side.rows.setdefault(event.key, []).append(row)
+            if side.evicts:
+                self.due = min(self.due, row.time_us + side.reach_us)
+        return None
+
+    def is_late(self, time_us: int, watermark: int) -> bool:
+        """Return whether a row is late, by its own time."""
+        match self.rules.row_lateness:
+            case RowLateness.BEFORE:
+                return time_us < watermark
+            case RowLateness.AT_OR_BEFORE:
+                return time_us <= watermark
+            case RowLateness.NEVER:
+                return False
+            case unknown:
+                assert_never(unknown)
+
+    def within(self, distance_us: int) -> bool:
+        """Return whether right time - left time is within the bounds."""
+        return self.lo_us <= distance_us <= self.hi_us
+
+    def settle(self, left: Kept) -> None:
+        """Note that a left row was matched."""
+        left.settled = True
+
+    def close(self, now: int) -> None:
+        if now < self.due:
+            return
+        watermark = self._seen(now)
+        # Where null rows come out at the bound, the row goes with them: else a null could stand beside a match.
+        at_bound = self.outer and self.rules.outer_null is OuterNull.AT_BOUND
+        for key, row in self._expired(self.left, watermark, at_bound=at_bound):
+            if self.outer and not row.settled:
+                self._pad(key, row)
+        self._expired(self.right, watermark)
+        sides = [side for side in (self.left, self.right) if side.evicts]
+        bounds = (row.time_us + side.reach_us for side in sides for rows in side.rows.values() for row in rows)
+        self.due = min(bounds, default=NEVER)
+
+    def held(self) -> Iterator[str | None]:
+        return (key for side in (self.left, self.right) for key, rows in side.rows.items() for _ in rows)
+
+    def dump(self) -> Dump:
+        return tuple(
+            tuple(sorted(((key, k.id, k.time_us, k.settled) for key, rows in s.rows.items() for k in rows), key=repr))
+            for s in (self.left, self.right)
+        )
+
+    def load(self, dump: Dump) -> None:
+        for side, kept in zip((self.left, self.right), dump, strict=True):
+            side.rows = {}
+            for key, id, time_us, settled in kept:
+                side.rows.setdefault(key, []).append(Kept(id, time_us, settled))
+        self.due = BEFORE_ALL
+
+    def _seen(self, watermark: int) -> int:
+        return watermark - 1_000 if self.rules.join_clock is JoinClock.MINUS_1MS else watermark
+
+    def _expired(self, side: Side, watermark: int, *, at_bound: bool = False) -> list[tuple[str | None, Kept]]:
+        """Take the rows out of a buffer that can have no partner any more."""
+        if not side.evicts:
+            return []
+        last = watermark if at_bound else watermark - 1
+        expired: list[tuple[str | None, Kept]] = []
+        for key, rows in list(side.rows.items()):
+            gone = [row for row in rows if row.time_us + side.reach_us <= last]
+            if gone:
+                expired += [(key, row) for row in gone]
+                side.rows[key] = [row for row in rows if row.time_us + side.reach_us > last]
+                if not side.rows[key]:
+                    del side.rows[key]
+        return expired
+
+    def _pad(self, key: str | None, left: Kept) -> None:
+        left.settled = True
+        self.rows.append(PairRow(key, _ref(left), None))
+
+
+def _ref(row: Kept) -> Ref:
+    return Ref(row.id, row.time_us)

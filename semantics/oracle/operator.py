@@ -1,0 +1,118 @@
+"""What operators have in common: they judge one event, end a micro-batch, and can be dumped and loaded.
+
+An operator's rows are said at the end of the micro-batch that made them; the task (`machine.py`) takes them away.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
+from typing import TypeAlias, assert_never
+
+from semantics.oracle.clocks import BEFORE_ALL, Dump
+from semantics.pipeline import Aggregate, Emit, Function
+from semantics.rows import Row, Values
+from semantics.rules import Close, NullKey, Rules
+from semantics.timeline import Event
+
+Late: TypeAlias = tuple[int, ...]
+"""What an event came too late for: its window's or session's own span, nothing for a join."""
+NEVER = -BEFORE_ALL
+
+
+class Failed(Exception):
+    """The engine fails here, by the rule that `args` names. Only the oracle raises and catches it."""
+
+
+class Operator(ABC):
+    """One operator of one task."""
+
+    partial = False
+    """Whether late events are counted after a partial aggregation, where the engine counts so."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.due = BEFORE_ALL
+        """Nothing closes or expires below it: spares looking."""
+
+    @abstractmethod
+    def take(self, event: Event, before: int) -> Late | None:
+        """Judge an event against the watermark `before`; take it in, or return what it was late for."""
+
+    @abstractmethod
+    def close(self, now: int) -> None:
+        """End a micro-batch: say what changed, then close and evict what the watermark `now` allows."""
+
+    @abstractmethod
+    def held(self) -> Iterator[str | None]:
+        """Yield the key of every row of state."""
+
+    @abstractmethod
+    def dump(self) -> Dump: ...
+
+    @abstractmethod
+    def load(self, dump: Dump) -> None: ...
+
+
+class Aggregating(Operator):
+    """An operator that groups by key and aggregates."""
+
+    partial = True
+
+    def __init__(self, pipeline: Aggregate, rules: Rules) -> None:
+        super().__init__()
+        self.functions = pipeline.functions
+        self.updates = pipeline.emit is Emit.UPDATE
+        self.rules = rules
+
+    def take(self, event: Event, before: int) -> Late | None:
+        if event.key is None:
+            match self.rules.null_key:
+                case NullKey.OWN_GROUP:
+                    pass
+                case NullKey.DROP:
+                    return None
+                case NullKey.FAIL:
+                    raise Failed("null_key")
+                case unknown:
+                    assert_never(unknown)
+        return self.add(event, before)
+
+    @abstractmethod
+    def add(self, event: Event, before: int) -> Late | None:
+        """Do what `take` says, for an event whose key may be grouped by."""
+
+    def raised(self, slot: Hashable, values: list[int] | None, event: Event) -> list[int]:
+        """Return the aggregates of `slot`, a key with its window, after one more event."""
+        del slot
+        more = [1 if function is Function.COUNT else event.value for function in self.functions]
+        return more if values is None else summed(values, more)
+
+    def named(self, values: list[int]) -> Values:
+        """Return aggregates as rows show them."""
+        return tuple(zip((function.value for function in self.functions), values, strict=True))
+
+    def is_late(self, time_us: int, end_us: int, before: int) -> bool:
+        """Return whether an event at `time_us` is late for a window that ends at `end_us`: it is final already."""
+        del time_us
+        return self.is_final(end_us, before)
+
+    @abstractmethod
+    def is_final(self, end_us: int, watermark: int) -> bool:
+        """Return whether a window that ends at `end_us` is final."""
+
+
+def reached(end_us: int, watermark: int, rule: Close) -> bool:
+    """Return whether the watermark has come to a window's end, or must go past it."""
+    return watermark >= end_us if rule is Close.AT_END else watermark > end_us
+
+
+def summed(left: list[int], right: list[int]) -> list[int]:
+    """Return both partial aggregates as one; counts and sums alike."""
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+def time_of(event: Event) -> int:
+    """Return the time of an event that has one: null times never come as far as an operator of time."""
+    assert event.time_us is not None
+    return event.time_us

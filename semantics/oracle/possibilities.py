@@ -1,0 +1,233 @@
+"""Every outcome that a script leaves open, over all orders and cuts; equal states are met once.
+
+Within one partition of one input a step arrives whole and in order. Between partitions and inputs any order is
+possible: record by record, or micro-batch by micro-batch, with or without an idle moment in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TypeAlias
+
+from semantics.errors import InvalidTimeline
+from semantics.oracle.clocks import Dump
+from semantics.oracle.machine import PARTS, Parts, Task, tasks
+from semantics.oracle.operator import Failed
+from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
+from semantics.rows import Row, WindowRow, sort_key
+from semantics.rules import CONTRACT, LateCount, RestartClock, Rules, WatermarkAdvance
+from semantics.timeline import (
+    SENTINEL_KEY,
+    Crash,
+    CrashPoint,
+    Event,
+    Flush,
+    Raw,
+    Restart,
+    Send,
+    Step,
+    Timeline,
+    check,
+    partitions,
+    sentinel,
+)
+
+MOST_STATES = 20_000
+"""States of one step beyond which a script is no script any more: its outcome cannot be demanded."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one step shows. Times are offsets from T0 in microseconds; counters are of this step alone."""
+
+    rows: tuple[Row, ...]
+    """Without the sentinel's. Updates in each key's order, all others sorted by `rows.sort_key`."""
+    wm: int | None
+    """The lowest task's watermark; None if any task has none."""
+    late: int | None
+    """The sentinels that came late too. None: the engine does not count."""
+    dead: int
+    state: int
+    """Rows of state, without the sentinel's."""
+    sentinels: int = 0
+    """The sentinel's rows of state."""
+    failed: str = ""
+    """The rule by which the engine has failed, in this step or an earlier one."""
+
+
+Prediction: TypeAlias = tuple[StepResult, ...]
+"""One possible outcome: a result for every step."""
+_Chunks: TypeAlias = tuple[tuple[int, int], ...]
+"""What is left of a step: (number of the chunk, events of it that are gone)."""
+_Events: TypeAlias = Sequence[Event | Raw]
+
+
+def predict(
+    pipeline: Pipeline, timeline: Timeline, rules: Rules = CONTRACT, *, parts: Parts = PARTS
+) -> frozenset[Prediction]:
+    """Return every outcome that an engine with these rules may show.
+
+    A fault changes nothing but what `restart_clock` says. Records that cannot be parsed share the lot of null times
+    (`null_time`), as engines that drop one silently drop the other. Raises `InvalidTimeline`.
+    """
+    check(timeline, tuple(source.name for source in sources(pipeline)))
+    if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
+        raise InvalidTimeline("flush() cannot be told apart behind a key_by: end the script with events of its own.")
+    count = partitions(timeline)
+    alone = [_predict(pipeline, timeline, rules, lanes, parts) for lanes in tasks(pipeline, rules, count)]
+    arrange = _arranged(pipeline)
+    return frozenset(
+        tuple(_together(results, arrange) for results in zip(*chosen, strict=True)) for chosen in product(*alone)
+    )
+
+
+def _predict(
+    pipeline: Pipeline, timeline: Timeline, rules: Rules, lanes: tuple[int, ...], parts: Parts
+) -> set[Prediction]:
+    """Return every outcome of one task."""
+    arrange = _arranged(pipeline)
+    inputs = [source.name for source in sources(pipeline)]
+    forgets = rules.restart_clock is RestartClock.GLOBAL_ONLY
+    paths: dict[Dump, set[Prediction]] = {parts.task(pipeline, rules, lanes, parts).dump(): {()}}
+    ended: set[Prediction] = set()
+    crash: Crash | None = None
+    for number, step in enumerate(timeline, 1):
+        late_crash = crash is not None and crash.point is CrashPoint.AFTER_PROGRESS
+        after: dict[Dump, set[Prediction]] = {}
+        for dump, pasts in paths.items():
+            task = parts.task(pipeline, rules, lanes, parts)
+            task.load(dump)
+            # A replayed micro-batch is seen by the new process, one that was recorded is not.
+            if forgets and (isinstance(step, Restart) or (crash is not None and not late_crash)):
+                task.clock.forget()
+            for end in _orders(task, _chunks(step, inputs, lanes), number, arrange, forgets and late_crash):
+                if isinstance(end, Failed):
+                    failed = StepResult((), None, 0, 0, 0, failed=str(end))
+                    ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
+                else:
+                    result = _result(end, arrange)
+                    after.setdefault(end.dump(), set()).update((*past, result) for past in pasts)
+        paths = after
+        crash = step if isinstance(step, Crash) else None
+    return ended.union(*paths.values())
+
+
+def _chunks(step: Step, inputs: Sequence[str], lanes: Sequence[int]) -> list[_Events]:
+    """Return what a step sends to a task: a chunk for every partition of every input that gets anything."""
+    match step:
+        case Send(events):
+            chunks = [[e for e in events if (e.input, e.partition) == (i, lane)] for i in inputs for lane in lanes]
+            return [chunk for chunk in chunks if chunk]
+        case Flush(time_us):
+            return [(sentinel(input, lane, time_us),) for input in inputs for lane in lanes]
+        case _:
+            return []
+
+
+def _orders(
+    task: Task, chunks: Sequence[_Events], number: int, arrange: _Arrange, forget: bool
+) -> Iterator[Task | Failed]:
+    """Yield the task after every order or cut of the chunks, each distinct one once.
+
+    `forget`: the process is new after the step's first micro-batch, and that one was recorded.
+    """
+    following = _batches if task.rules.watermark_advance is WatermarkAdvance.BATCH else _records
+    start = tuple((chunk, 0) for chunk in range(len(chunks)))
+    todo = [(task, start)]
+    met: set[object] = set()
+    while todo:
+        here, left = todo.pop()
+        if not left:
+            yield here
+            continue
+        for events, idle, rest in following(left, chunks):
+            there = here if len(left) == 1 else here.fork()
+            try:
+                there.feed(events)
+            except Failed as failed:
+                yield failed
+                continue
+            if idle:
+                there.batch(())
+            if forget and left == start:
+                there.clock.forget()
+            if left != start or rest:
+                mark = rest, there.dump(), arrange(there.rows), there.late, len(there.dead)
+                if mark in met:
+                    continue
+                met.add(mark)
+            if len(met) > MOST_STATES:
+                raise InvalidTimeline(f"step {number}: more than {MOST_STATES} orders to try: put a settle between.")
+            todo.append((there, rest))
+
+
+_Ways: TypeAlias = Iterator[tuple[_Events, bool, _Chunks]]
+"""Ways to go on: the events that come next, whether the engine idles after them, and what is left then."""
+
+
+def _records(left: _Chunks, chunks: Sequence[_Events]) -> _Ways:
+    """Yield the ways to go on record by record: the next of any chunk; a chunk that is alone has one way only."""
+    if len(left) == 1:
+        [(chunk, gone)] = left
+        yield chunks[chunk][gone:], False, ()
+        return
+    for at, (chunk, gone) in enumerate(left):
+        moved = ((chunk, gone + 1),) if gone + 1 < len(chunks[chunk]) else ()
+        yield chunks[chunk][gone : gone + 1], False, (*left[:at], *moved, *left[at + 1 :])
+
+
+def _batches(left: _Chunks, chunks: Sequence[_Events]) -> _Ways:
+    """Yield the ways to go on micro-batch by micro-batch: any chunks together, the others at once or later."""
+    for size in range(1, len(left) + 1):
+        for chosen in combinations(left, size):
+            rest = tuple(chunk for chunk in left if chunk not in chosen)
+            events = [event for chunk, _ in chosen for event in chunks[chunk]]
+            yield events, True, rest
+            if rest:
+                yield events, False, rest
+
+
+def _result(task: Task, arrange: _Arrange) -> StepResult:
+    """Return what a task says of a step."""
+    held = [key == SENTINEL_KEY for key in task.operator.held()]
+    return StepResult(
+        rows=arrange(row for row in task.rows if row.key != SENTINEL_KEY),
+        wm=task.clock.watermark,
+        late=None if task.rules.late_count is LateCount.NONE else task.late,
+        dead=len(task.dead),
+        state=held.count(False),
+        sentinels=held.count(True),
+    )
+
+
+def _together(results: Sequence[StepResult], arrange: _Arrange) -> StepResult:
+    """Return what a step shows of all tasks."""
+    for result in results:
+        if result.failed:
+            return result
+    marks = [result.wm for result in results]
+    late = [result.late for result in results]
+    return StepResult(
+        rows=arrange(row for result in results for row in result.rows),
+        wm=None if None in marks else min(mark for mark in marks if mark is not None),
+        late=None if None in late else sum(count for count in late if count is not None),
+        dead=sum(result.dead for result in results),
+        state=sum(result.state for result in results),
+        sentinels=sum(result.sentinels for result in results),
+    )
+
+
+_Arrange: TypeAlias = Callable[[Iterable[Row]], tuple[Row, ...]]
+
+
+def _arranged(pipeline: Pipeline) -> _Arrange:
+    """Return how rows are put in an order that says nothing: of updates, only each key's own order means something."""
+    if isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE:
+        return lambda rows: tuple(sorted(rows, key=_key))
+    return lambda rows: tuple(sorted(rows, key=sort_key))
+
+
+def _key(row: Row) -> tuple[bool, str, int]:
+    return row.key is None, row.key or "", row.start_us if isinstance(row, WindowRow) else 0

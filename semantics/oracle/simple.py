@@ -1,0 +1,143 @@
+"""Operators without time: expressions, filter, select, key_by, the event passed through, the running aggregate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from operator import add, eq, ge, gt, le, lt, mul, ne, sub
+from typing import Any, assert_never
+
+from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.oracle.clocks import Dump
+from semantics.oracle.operator import Aggregating, Late, Operator
+from semantics.pipeline import Filter, KeyBy, Select
+from semantics.rows import EventRow, ValueRow
+from semantics.time import T0_US
+from semantics.timeline import Event, Raw
+
+_OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
+    Op.ADD: add,
+    Op.SUBTRACT: sub,
+    Op.MULTIPLY: mul,
+    Op.EQUAL: eq,
+    Op.NOT_EQUAL: ne,
+    Op.LESS: lt,
+    Op.LESS_EQUAL: le,
+    Op.GREATER: gt,
+    Op.GREATER_EQUAL: ge,
+}
+_INT64 = range(-(1 << 63), 1 << 63)
+
+
+def parse(raw: Raw) -> Event | str:
+    """Return the event that a record carries (`engines/wire.py` has the format), or why it cannot be used."""
+    try:
+        fields = json.loads(raw.value)
+    except (ValueError, RecursionError):
+        return "bad_json"
+    match fields:
+        case {"v": int(value)} if value in _INT64 and not isinstance(value, bool):
+            key, id, time_us = fields.get("k"), fields.get("i"), fields.get("t")
+        case _:
+            return "bad_record"
+    if not isinstance(key, str | None) or not isinstance(id, str | None) or type(time_us) not in (int, type(None)):
+        return "bad_record"
+    if time_us is not None and time_us not in _INT64:
+        return "bad_record"
+    return Event(key, None if time_us is None else time_us - T0_US, id or "", value, raw.input, raw.partition)
+
+
+def evaluate(expression: Expr, event: Event) -> Any:
+    """Return an expression's value for one event; a comparison with null is false."""
+    match expression:
+        case Field("key"):
+            return event.key
+        case Field("id"):
+            return event.id
+        case Field():
+            return event.value
+        case Literal(value):
+            return value
+        case Binary(Op.AND, left, right):
+            return evaluate(left, event) and evaluate(right, event)
+        case Binary(Op.OR, left, right):
+            return evaluate(left, event) or evaluate(right, event)
+        case Binary(op, left, right):
+            a, b = evaluate(left, event), evaluate(right, event)
+            return False if a is None or b is None else _OPERATORS[op](a, b)
+        case _:
+            assert_never(expression)
+
+
+def through(steps: Sequence[Filter | Select | KeyBy], event: Event) -> Event | None:
+    """Return the event as the stateless operators leave it, or None if one of them filters it."""
+    for step in steps:
+        match step:
+            case Filter(_, where):
+                if not evaluate(where, event):
+                    return None
+            case Select(_, value):
+                event = replace(event, value=evaluate(value, event))
+            case KeyBy(_, key):
+                event = replace(event, key=evaluate(key, event))
+            case _:
+                assert_never(step)
+    return event
+
+
+class Pass(Operator):
+    """The end of a pipeline without a stateful operator: events come out as they are, never late."""
+
+    def take(self, event: Event, before: int) -> Late | None:
+        del before
+        self.rows.append(EventRow(event.key, event.id, event.value, event.time_us))
+        return None
+
+    def close(self, now: int) -> None:
+        pass
+
+    def held(self) -> Iterator[str | None]:
+        return iter(())
+
+    def dump(self) -> Dump:
+        return ()
+
+    def load(self, dump: Dump) -> None:
+        pass
+
+
+class Running(Aggregating):
+    """An aggregate for ever: never late, never evicted, a row for every key that a micro-batch changed."""
+
+    _values: dict[str | None, list[int]]
+    _changed: dict[str | None, None]
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._values = {}
+        self._changed = {}
+
+    def add(self, event: Event, before: int) -> Late | None:
+        del before
+        self._values[event.key] = self.raised(event.key, self._values.get(event.key), event)
+        self._changed[event.key] = None
+        return None
+
+    def is_final(self, end_us: int, watermark: int) -> bool:
+        del end_us, watermark
+        return False
+
+    def close(self, now: int) -> None:
+        del now
+        self.rows += [ValueRow(key, self.named(self._values[key])) for key in self._changed]
+        self._changed.clear()
+
+    def held(self) -> Iterator[str | None]:
+        return iter(self._values)
+
+    def dump(self) -> Dump:
+        return tuple(sorted(((key, tuple(values)) for key, values in self._values.items()), key=repr))
+
+    def load(self, dump: Dump) -> None:
+        self._values = {key: list(values) for key, values in dump}

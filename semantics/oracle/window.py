@@ -1,0 +1,71 @@
+"""Tumbling windows: [start, end), aligned to 1970, final at w >= end, late for a window that is final."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from semantics.oracle.clocks import BEFORE_ALL, Dump
+from semantics.oracle.operator import NEVER, Aggregating, Late, reached, time_of
+from semantics.pipeline import Aggregate, Tumbling
+from semantics.rows import WindowRow
+from semantics.rules import Rules
+from semantics.time import T0_US, us
+from semantics.timeline import Event
+
+
+class Windows(Aggregating):
+    """The open windows of one task: by start, then by key."""
+
+    def __init__(self, pipeline: Aggregate, window: Tumbling, rules: Rules) -> None:
+        super().__init__(pipeline, rules)
+        self.size_us = us(window.size)
+        self._panes: dict[int, dict[str | None, list[int]]] = {}
+        self._changed: dict[tuple[int, str | None], None] = {}
+
+    def add(self, event: Event, before: int) -> Late | None:
+        time_us = time_of(event)
+        start = self.start_of(time_us)
+        end = start + self.size_us
+        if self.is_late(time_us, end, before):
+            return start, end
+        pane = self._panes.setdefault(start, {})
+        pane[event.key] = self.raised((start, event.key), pane.get(event.key), event)
+        self.due = min(self.due, end)
+        if self.updates:
+            self._changed[start, event.key] = None
+        return None
+
+    def start_of(self, time_us: int) -> int:
+        """Return the start of the window that holds an instant, before 1970 too."""
+        return time_us - (time_us + T0_US) % self.size_us
+
+    def is_final(self, end_us: int, watermark: int) -> bool:
+        return reached(end_us, watermark, self.rules.window_close)
+
+    def close(self, now: int) -> None:
+        self.rows += [self._row(start, key, self._panes[start][key]) for start, key in self._changed]
+        self._changed.clear()
+        if now < self.due:
+            return
+        for start in sorted(self._panes):
+            if self.is_final(start + self.size_us, now):
+                pane = self._panes.pop(start)
+                if not self.updates:
+                    self.rows += [self._row(start, key, values) for key, values in pane.items()]
+        self.due = min(self._panes, default=NEVER) + self.size_us
+
+    def held(self) -> Iterator[str | None]:
+        return (key for pane in self._panes.values() for key in pane)
+
+    def dump(self) -> Dump:
+        panes = ((start, key, tuple(values)) for start, pane in self._panes.items() for key, values in pane.items())
+        return tuple(sorted(panes, key=repr))
+
+    def load(self, dump: Dump) -> None:
+        self._panes = {}
+        for start, key, values in dump:
+            self._panes.setdefault(start, {})[key] = list(values)
+        self.due = BEFORE_ALL
+
+    def _row(self, start: int, key: str | None, values: list[int]) -> WindowRow:
+        return WindowRow(key, start, start + self.size_us, self.named(values))

@@ -1,0 +1,120 @@
+"""`python -m bench`: the command line. Results on stdout, progress and errors on stderr.
+
+Exit codes: 0 met, 1 an answer was wrong, 2 usage, 3 inconclusive, 4 environment not ready, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.plan import InvalidPlan, Plan, scenario
+from engines import registry
+from engines.errors import BrokerUnavailable, EnvironmentNotReady
+from semantics.errors import UnknownName, WeirError
+
+USAGE, INCONCLUSIVE, NOT_READY, INTERRUPTED = 2, 3, 4, 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    top = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measure engines under one load on a real Kafka broker; no figure for wrong answers.",
+        epilog=__doc__.partition("\n\n")[2] if __doc__ else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="[doctor | compare]")
+    commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
+    compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
+    for command in (top, compare):
+        command.add_argument("--broker", metavar="HOST:PORT", help="your own Kafka (default: an embedded one)")
+        command.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="default: runs/")
+        command.add_argument("--seed", type=int, default=1, help="of all that is random (default: 1)")
+    engines = f"{', '.join(registry.names())}, each with :variant, or all that are installed"
+    top.add_argument("--engine", action="append", default=[], metavar="NAME", help=f"repeatable: {engines}")
+    top.add_argument("--bug", action="append", default=[], metavar="NAME", help="short for --engine reference:NAME")
+    top.add_argument("--scenario", default="running-count", metavar="NAME", help="default: running-count")
+    top.add_argument("--rate", type=float, default=2000, metavar="N", help="events a second (default: 2000)")
+    top.add_argument("--duration", type=float, default=20, metavar="S", help="seconds measured (default: 20)")
+    top.add_argument("--warmup", type=float, metavar="S", help="seconds before (default: what the engine declares)")
+    top.add_argument("--partitions", type=int, default=2, metavar="N", help="of each topic (default: 2)")
+    top.add_argument("--json", action="store_true", help="machine-readable result on stdout")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    asked = parser().parse_args(argv)
+    try:
+        return _run(asked)
+    except (InvalidPlan, UnknownName) as error:
+        return _fail(error, USAGE)
+    except (EnvironmentNotReady, BrokerUnavailable) as error:
+        return _fail(error, NOT_READY)
+    except WeirError as error:
+        return _fail(error, INCONCLUSIVE)
+    except KeyboardInterrupt:
+        print("Interrupted; what was started is stopped. The run folder, if any, is marked partial.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(asked: argparse.Namespace) -> int:
+    # Imported when needed: asking for help must not load a Kafka client.
+    match asked.command:
+        case "doctor":
+            from bench import doctor
+
+            return doctor.main()
+        case "compare":
+            from bench import compare
+
+            return compare.main(broker=asked.broker, output=asked.output, seed=asked.seed)
+        case _:
+            return _bench(asked)
+
+
+def _bench(asked: argparse.Namespace) -> int:
+    from bench.measure import run_plan
+    from bench.show import progress, show
+
+    named = [*asked.engine, *(f"reference:{bug}" for bug in asked.bug)]
+    if not named:
+        raise InvalidPlan(f"Name an engine: --engine {' | '.join(registry.names())} | all.")
+    plan = Plan(
+        engines=_engines(named),
+        scenario=scenario(asked.scenario),
+        rate=asked.rate,
+        duration_s=asked.duration,
+        warmup_s=asked.warmup,
+        partitions=asked.partitions,
+        broker=asked.broker,
+        output=asked.output,
+        seed=asked.seed,
+    )
+    with progress() as say:
+        done = run_plan(plan, say)
+    if asked.json:
+        print(msgspec.json.encode(done.record()).decode())
+    else:
+        show(done)
+    return done.exit_code
+
+
+def _engines(named: Sequence[str]) -> tuple[str, ...]:
+    """Expand `all`; keep the order, each once."""
+    names = [name for asked in named for name in (registry.installed() if asked == "all" else (asked,))]
+    return tuple(dict.fromkeys(names))
+
+
+def _fail(error: Exception, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""The generator: a process that sends prepared events on schedule and never waits for anybody.
+
+Event `seq` is due at start + seq / rate, and is sent at the first tick (1 ms) after. How late it really went out is
+recorded; latency is counted from when it was due, so that a generator held up hides nothing (an open loop).
+
+It talks JSON lines (`engines.process.Child`): `{"do": "run", "start_ns": ...}` on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from numpy.typing import NDArray
+
+from bench.plan import scenario
+from engines import contract
+from engines.wire import encode_event
+from scenarios.scenario import Keys, Scenario
+
+TICK_NS = 1_000_000
+FLUSH_S = 30.0
+"""Above librdkafka's retries of a broker that comes back, below the bench's own patience."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What to send. Travels to the child as its one argument, in JSON."""
+
+    bootstrap: str
+    topic: str
+    scenario: str
+    seed: int
+    rate: float
+    count: int
+    sent: str
+    """The file to write: nanoseconds from the start at which each event was really sent, int64."""
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it."""
+
+    ends: dict[int, int]
+    """Partition -> the offset after the last acknowledged event."""
+    unsure: dict[str, int]
+    """Key -> how many of its events were never acknowledged."""
+
+
+def intended_ns(count: int, rate: float) -> NDArray[np.int64]:
+    """Return when each event is due, in nanoseconds from the start."""
+    return (np.arange(count) * (1e9 / rate)).astype(np.int64)
+
+
+def prepare(work: Scenario, keys: Keys, due_ns: NDArray[np.int64], seed: int) -> list[contract.Message]:
+    """Return the events as they will lie on the log, each padded to the scenario's size."""
+    longest = work.event_bytes
+    pads = work.padding(seed).bytes(len(keys) * longest // 2 + longest).hex()
+    messages = []
+    for sequence, (index, due) in enumerate(zip(keys.tolist(), due_ns.tolist(), strict=True)):
+        message = encode_event(work.event(sequence, index, due // 1000))
+        assert message.value is not None
+        room = longest - len(message.value) - len(b',"pad":""')
+        start = sequence * longest
+        pad = pads[start : start + max(room, 0)].encode()
+        value = message.value[:-1] + b',"pad":"' + pad + b'"}'
+        messages.append(contract.Message(message.key, value, message.timestamp_ms))
+    return messages
+
+
+@dataclass(slots=True)
+class _Account:
+    """What the broker said to each event."""
+
+    ends: dict[int, int]
+    unsure: dict[str, int]
+
+    def note(self, error: KafkaError | None, message: Message) -> None:
+        key, partition, offset = message.key(), message.partition(), message.offset()
+        if error is None and partition is not None and offset is not None:
+            self.ends[partition] = max(self.ends.get(partition, 0), offset + 1)
+        else:
+            name = key.decode() if isinstance(key, bytes) else str(key)
+            self.unsure[name] = self.unsure.get(name, 0) + 1
+
+
+def send(
+    producer: Producer, topic: str, messages: list[contract.Message], due_ns: NDArray[np.int64], start_ns: int
+) -> tuple[NDArray[np.int64], Sent]:
+    """Send everything on schedule; return when each event was handed to the client, and what the broker said."""
+    account = _Account({}, {})
+    sent = np.zeros(len(messages), dtype=np.int64)
+    due, at = due_ns.tolist(), 0
+    while at < len(messages):
+        now = time.monotonic_ns() - start_ns
+        while at < len(messages) and due[at] <= now:
+            message = messages[at]
+            sent[at] = time.monotonic_ns() - start_ns
+            try:
+                producer.produce(
+                    topic, message.value, message.key, on_delivery=account.note, timestamp=message.timestamp_ms or 0
+                )
+            except BufferError:
+                producer.poll(0.001)  # The client's queue is full: the broker lags. The slip will show it.
+                continue
+            at += 1
+        producer.poll(0)
+        ahead = TICK_NS - (time.monotonic_ns() - start_ns) % TICK_NS
+        time.sleep(ahead / 1e9)
+    producer.flush(FLUSH_S)
+    return sent, Sent(ends=account.ends, unsure=account.unsure)
+
+
+def main(argument: str) -> None:
+    """Prepare, say so, wait for the word, send, answer."""
+    task = msgspec.json.decode(argument, type=Task)
+    work = scenario(task.scenario)
+    due = intended_ns(task.count, task.rate)
+    messages = prepare(work, work.draw(task.seed, task.count), due, task.seed)
+    producer = Producer(
+        {
+            "bootstrap.servers": task.bootstrap,
+            "acks": "all",
+            "enable.idempotence": True,  # Else a retry could put an event on the log twice, or out of order.
+            "linger.ms": 1,
+            "partitioner": "murmur2",  # As Java clients and Kafka Streams place keys; null keys go to one partition.
+            "queue.buffering.max.messages": 1_000_000,
+            "delivery.timeout.ms": int(FLUSH_S * 1000),
+        }
+    )
+    try:
+        producer.list_topics(task.topic, timeout=10)
+    except KafkaException as error:
+        sys.exit(f"The generator cannot reach the broker: {error}")
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # A collection over millions of prepared events would stall the schedule.
+    _say({"ready": {}})
+    for line in sys.stdin:
+        request: dict[str, Any] = json.loads(line)
+        sent, result = send(producer, task.topic, messages, due, request["start_ns"])
+        np.save(Path(task.sent), sent)
+        _say({"id": request["id"], "ok": msgspec.to_builtins(result, str_keys=True)})
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,98 @@
+"""A whole benchmark: one broker, one run folder, one engine after the other, each on topics of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bench import runs
+from bench.cell import Result, Say, measure
+from bench.plan import Plan
+from engines import registry
+from engines.broker import Broker, KafkaLog
+from engines.contract import Log
+from semantics.checkers.delivery import Outcome
+
+EXIT = {Outcome.RIGHT: 0, Outcome.WRONG: 1, Outcome.UNDECIDED: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """What came out of a plan."""
+
+    plan: Plan
+    run: runs.Run
+    results: tuple[Result, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """A wrong answer outweighs one that could not be decided."""
+        outcomes = {result.outcome for result in self.results}
+        return next(EXIT[o] for o in (Outcome.WRONG, Outcome.UNDECIDED, Outcome.RIGHT) if o in outcomes)
+
+    def record(self) -> dict[str, Any]:
+        """Return the machine-readable result."""
+        return {
+            "schema": runs.SCHEMA,
+            "run": str(self.run.path),
+            "heading": self.plan.heading,
+            "seed": self.plan.seed,
+            "arguments": arguments(self.plan),
+            "host": self.run.manifest["host"],
+            "versions": self.run.manifest["versions"],
+            "results": msgspec.to_builtins(self.results),
+        }
+
+
+def arguments(plan: Plan) -> dict[str, Any]:
+    """Return what is recorded of a plan. An allow-list: what is not named here is not written anywhere."""
+    return {
+        "engines": plan.engines,
+        "scenario": plan.scenario.name,
+        "rate": plan.rate,
+        "duration_s": plan.duration_s,
+        "warmup_s": plan.warmup_s,
+        "partitions": plan.partitions,
+        "broker": plan.broker or "embedded",
+    }
+
+
+def begin(plan: Plan) -> runs.Run:
+    """Check that every engine can run here and open the run folder. Raises `EnvironmentNotReady`."""
+    for name in plan.engines:
+        registry.require(name)
+    return runs.create(plan.output, arguments(plan), seed=plan.seed)
+
+
+@contextmanager
+def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[Log]:
+    """Give a Kafka log: on the user's broker, or on an embedded one that goes with it."""
+    prefix = f"weir-{uuid.uuid4().hex[:8]}"
+    if broker is not None:
+        with KafkaLog(broker, prefix) as log:
+            yield log
+        return
+    say("starting the embedded broker")
+    with Broker(logs=run.logs) as embedded, KafkaLog(embedded.bootstrap, prefix) as log:
+        yield log
+
+
+async def benchmark(plan: Plan, run: runs.Run, log: Log, say: Say) -> Benchmark:
+    """Measure one engine after the other, so that none disturbs another."""
+    results = [await measure(plan, name, log, run, say) for name in plan.engines]
+    return Benchmark(plan=plan, run=run, results=tuple(results))
+
+
+def run_plan(plan: Plan, say: Say) -> Benchmark:
+    """Run a whole plan and complete its record."""
+    run = begin(plan)
+    with open_log(plan.broker, run, say) as log:
+        done = asyncio.run(benchmark(plan, run, log, say))
+    run.close()
+    return done

@@ -1,0 +1,88 @@
+"""What a benchmark shall do, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines import registry
+from scenarios.running_count import SCENARIO as RUNNING_COUNT
+from scenarios.scenario import Scenario
+from semantics.errors import UnknownName, WeirError, did_you_mean
+
+SCENARIOS = {scenario.name: scenario for scenario in (RUNNING_COUNT,)}
+
+SHORTEST_S = 5.0
+"""Less holds no ten micro-batches or commits of any engine."""
+DECISIVE_S = 60.0
+"""Below this a result is headed as a smoke test: too few compactions, collections and commits were met."""
+MOST_EVENTS = 10_000_000
+"""They are generated beforehand and kept in memory, at about 300 bytes each."""
+
+
+class InvalidPlan(WeirError):
+    """A benchmark was asked for that cannot be run; the message says which argument, and what it may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One benchmark: every engine gets the same events, at the same moments after its start."""
+
+    engines: tuple[str, ...]
+    scenario: Scenario
+    rate: float
+    """Events a second."""
+    duration_s: float
+    """Measured, after the warm-up."""
+    warmup_s: float | None
+    """None: what each engine declares."""
+    partitions: int
+    broker: str | None
+    """HOST:PORT; None: the embedded one."""
+    output: Path
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self.engines:
+            raise InvalidPlan("No engine can run here: see what is missing with `python -m bench doctor`.")
+        for name in self.engines:
+            registry.get(name)
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise InvalidPlan(f"--rate is events a second, above zero, not {self.rate:g}.")
+        if not (math.isfinite(self.duration_s) and self.duration_s >= SHORTEST_S):
+            raise InvalidPlan(f"--duration is at least {SHORTEST_S:g} s, not {self.duration_s:g}.")
+        if self.warmup_s is not None and not (math.isfinite(self.warmup_s) and self.warmup_s >= 0):
+            raise InvalidPlan(f"--warmup is seconds, zero or more, not {self.warmup_s:g}.")
+        if not 1 <= self.partitions <= 64:
+            raise InvalidPlan(f"--partitions is 1 to 64, not {self.partitions}.")
+        if self.seed < 0:
+            raise InvalidPlan(f"--seed is zero or more, not {self.seed}.")
+        if self.broker is not None:
+            _check_address(self.broker)
+        events = self.rate * (self.duration_s + (self.warmup_s or 0))
+        if events > MOST_EVENTS:
+            raise InvalidPlan(
+                f"{events:.0f} events are more than the {MOST_EVENTS} that one run holds: lower --rate or --duration."
+            )
+
+    @property
+    def heading(self) -> str:
+        """The caveat above the results; empty for a run long enough to decide by."""
+        if self.duration_s >= DECISIVE_S:
+            return ""
+        return f"smoke, not for decisions ({self.duration_s:g} s measured; {DECISIVE_S:g} s or more decide)"
+
+
+def scenario(name: str) -> Scenario:
+    """Return the scenario of that name. Raises `UnknownName`."""
+    if name not in SCENARIOS:
+        raise UnknownName(f"No scenario {name!r}.{did_you_mean(name, SCENARIOS)}")
+    return SCENARIOS[name]
+
+
+def _check_address(address: str) -> None:
+    # The address may hold a password by mistake, so it is not repeated.
+    host, _, port = address.rpartition(":")
+    if not host or "@" in address or "/" in address or not (port.isdecimal() and 0 < int(port) < 65536):
+        raise InvalidPlan("--broker is HOST:PORT, such as 127.0.0.1:9092, without a user, password or path.")

@@ -1,0 +1,137 @@
+"""The probe: a process that reads the output as a user would (read_committed) and notes when each row came.
+
+A process of its own, so that neither the harness nor an engine inside it can delay the clock. It talks JSON lines
+(`engines.process.Child`): `{"do": "until", "ends": {partition: offset}, "within_s": ...}` answers when it has read so
+far, or that it has not.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import queue
+import sys
+import threading
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from bench.plan import scenario
+from engines.wire import row_decoder
+from semantics.rows import ValueRow
+
+ROWS = np.dtype([("received_ns", "i8"), ("key", "i4"), ("count", "i8"), ("partition", "i4"), ("offset", "i8")])
+"""One row read: monotonic nanoseconds when `poll` returned it; key index, -1 if it is not of the scenario."""
+STRANGE_KEPT = 5
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What to read. Travels to the child as its one argument, in JSON."""
+
+    bootstrap: str
+    topic: str
+    partitions: int
+    scenario: str
+    rows: str
+    """The file to write: an array of `ROWS`, in the order read."""
+
+
+def main(argument: str) -> None:
+    """Read to the end of the empty topic, say so, read on until told where to stop, answer."""
+    task = msgspec.json.decode(argument, type=Task)
+    work = scenario(task.scenario)
+    decode = row_decoder(work.pipeline)
+    index = {work.key(number): number for number in range(work.keys)}
+    columns = {name: array("q") for name in ROWS.names or ()}
+    strange: list[str] = []
+    position = dict.fromkeys(range(task.partitions), -1)
+    until: dict[int, int] | None = None
+    deadline = 0.0
+    request: dict[str, Any] = {}
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": task.bootstrap,
+            "group.id": f"{task.topic}-probe",  # Never joined, never committed: partitions are assigned by hand.
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,  # Ends of transactions are no records; only this tells that they were read.
+            "fetch.min.bytes": 1,
+            "fetch.wait.max.ms": 5,
+        }
+    )
+    consumer.assign([TopicPartition(task.topic, number, 0) for number in range(task.partitions)])
+    requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(requests,), name="requests", daemon=True).start()
+    gc.disable()  # Nothing here makes cycles.
+    ready = False
+    while True:
+        message = consumer.poll(0.05)
+        received = time.monotonic_ns()
+        if not requests.empty():
+            asked = requests.get()
+            if asked is None:
+                break
+            request, until = asked, {int(number): end for number, end in asked["ends"].items()}
+            deadline = time.monotonic() + asked["within_s"]
+        if message is not None:
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            assert partition is not None
+            assert offset is not None
+            if error is None:
+                key, count = _read(decode, index, message.value(), strange)
+                for name, cell in zip(columns, (received, key, count, partition, offset), strict=True):
+                    columns[name].append(cell)
+                position[partition] = offset + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                position[partition] = offset
+            else:
+                raise KafkaException(error)
+        if not ready and min(position.values()) >= 0:
+            ready = True
+            _say({"ready": {}})
+        reached = until is not None and all(position[number] >= end for number, end in until.items())
+        if until is not None and (reached or time.monotonic() > deadline):
+            rows = np.empty(len(columns["count"]), dtype=ROWS)
+            for name, cells in columns.items():
+                rows[name] = np.frombuffer(cells, dtype=np.int64)
+            np.save(Path(task.rows), rows)
+            _say({"id": request["id"], "ok": {"reached": reached, "position": position, "strange": strange}})
+            until = None
+    consumer.close()
+
+
+def _read(decode: Any, index: dict[str, int], value: object, strange: list[str]) -> tuple[int, int]:
+    """Return a row's key index and count; what is no row of the scenario has index -1 and is kept as a witness."""
+    try:
+        row = decode(value)
+        assert isinstance(row, ValueRow)
+        count = row.values[0][1]
+        if row.key in index:
+            return index[row.key], count
+    except (msgspec.DecodeError, TypeError):
+        count = 0
+    if len(strange) < STRANGE_KEPT:
+        strange.append(repr(value)[:200])
+    return -1, count
+
+
+def _listen(requests: queue.SimpleQueue[dict[str, Any] | None]) -> None:
+    for line in sys.stdin:
+        requests.put(json.loads(line))
+    requests.put(None)
+
+
+def _say(what: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

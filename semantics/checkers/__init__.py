@@ -1,0 +1,1 @@
+"""Judges of histories that have no outcome per step (bench, faults, soak): pure functions, history to judgement."""

@@ -1,0 +1,57 @@
+"""What is written is read back the same; what was damaged is refused with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.errors import CorruptRun
+from engines.journal import Journal, read
+from semantics.history import Again, Entry, NotRun, Refused, Restarted, Seen, Sent, Settled, Struck, Undecided, Unseen
+from semantics.rows import EventRow, PairRow, Ref, ValueRow, WindowRow
+
+ENTRIES: list[Entry] = [
+    Sent(step=0, input="in", partition=1, first=3, end=5),
+    Seen(step=0, row=WindowRow(None, -5, 10, (("n", 2), ("sum", -9))), partition=0, offset=7),
+    Seen(step=0, row=EventRow("<script>\x00é", "e1", 1, None), partition=0, offset=8),
+    Seen(step=0, row=PairRow("a", Ref("e1", 5), None), partition=0, offset=9),
+    Settled(step=0, watermark_us=None, late=1, dead=0, state=3),
+    Struck(step=1, point="after-sink", evidence="12 rows uncommitted", killed=(4, 5), reconstructed=True),
+    Restarted(step=1, wiped=True),
+    Refused(error="AnalysisException", message="no"),
+    NotRun(support="unsupported", reason="cited"),
+    Undecided(step=2, reason="deadline"),
+    Unseen(rows=(ValueRow("a", (("n", 1),)),)),
+]
+
+
+def test_reads_back_what_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    journal = Journal(path)
+    journal.write("faust", "SW-01", ENTRIES)
+    journal.write("spark", "SW-01", ENTRIES[:1])
+    journal.close()
+    first, second = read(path)
+    assert (first.engine, first.expectation, list(first.entries)) == ("faust", "SW-01", ENTRIES)
+    assert (second.engine, list(second.entries)) == ("spark", ENTRIES[:1])
+
+
+def test_what_came_before_a_second_try_does_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    journal = Journal(path)
+    journal.write("faust", "SW-01", [ENTRIES[0], Again(reason="the deployment died"), ENTRIES[4]])
+    journal.close()
+    assert read(path)[0].entries == (ENTRIES[4],)
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"schema":9}', b'{"schema":1,"engine":"x","expectation":"y","entry":"Z"}'])
+def test_says_which_line_is_damaged(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "history.jsonl"
+    journal = Journal(path)
+    journal.write("faust", "SW-01", ENTRIES[:2])
+    journal.close()
+    with path.open("ab") as file:
+        file.write(damage + b"\n")
+    with pytest.raises(CorruptRun, match="line 3"):
+        read(path)

@@ -26,6 +26,10 @@ class BrokerUnavailable(WeirError):
     """The broker does not answer, or stopped answering."""
 
 
+class BrokerRefused(WeirError):
+    """The broker answered, and the answer is no: a topic that exists already, a missing right, a record too large."""
+
+
 class Deadline(WeirError):
     """Something awaited did not happen in time; the message says what, and the last value seen."""
 

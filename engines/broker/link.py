@@ -1,0 +1,112 @@
+"""What every client of a broker shares: how to reach it, and how a dead one is told from a slow one.
+
+librdkafka retries for minutes, which is right for a service and wrong for a test: so whoever waits, waits in slices,
+and between two slices knocks at the broker's port. A port that nobody listens on ends the waiting at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from engines.contract import Place
+from engines.errors import BrokerRefused, BrokerUnavailable, Deadline
+
+SLICE_S = 0.2
+"""How long one wait lasts before the knock: short for a human, long beside the milliseconds of an answer."""
+KNOCK_S = 1.0
+"""How long a port may take to accept: on a loaded machine some 100 ms."""
+
+_T = TypeVar("_T")
+
+
+class Link:
+    """The way to one cluster: client settings, the last error that a client reported, and the knock."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._last_error = ""
+
+    def config(self, **settings: str | int) -> dict[str, Any]:
+        """Return a client's settings; `linger_ms=5` becomes `linger.ms`."""
+        own = {name.replace("_", "."): value for name, value in settings.items()}
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "client.id": "weir",
+            "reconnect.backoff.max.ms": 500,
+            # What goes wrong is raised as our own error, not printed by a thread in the background.
+            "log_level": 2,
+            "error_cb": self._remember,
+            **own,
+        }
+
+    def knock(self) -> None:
+        """Return if any of the addresses accepts a connection. Raises `BrokerUnavailable`."""
+        why = ""
+        for address in self.bootstrap.split(","):
+            host, _, port = address.strip().rpartition(":")
+            try:
+                with socket.create_connection((host, int(port)), timeout=KNOCK_S):
+                    return
+            except (OSError, ValueError) as error:
+                why = str(error)
+        raise BrokerUnavailable(
+            f"No broker answers at {self.bootstrap} ({why}). Check the address, and its log if it is ours."
+        )
+
+    def slices(self, within: timedelta, says: str) -> Iterator[float]:
+        """Yield the seconds to wait next, again and again. Raises `BrokerUnavailable`, or `Deadline` at the end."""
+        deadline = time.monotonic() + within.total_seconds()
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                last = f" The client last said: {self._last_error}." if self._last_error else ""
+                raise Deadline(f"Waited {within.total_seconds():g} s for {says} at {self.bootstrap}.{last}")
+            yield min(SLICE_S, left)
+            self.knock()
+
+    def result(self, future: Future[_T], within: timedelta, says: str) -> _T:
+        """Wait for one answer of the admin client. Raises `BrokerRefused`, `BrokerUnavailable`, `Deadline`."""
+        for seconds in self.slices(within, says):
+            with contextlib.suppress(TimeoutError), refusals(says):
+                return future.result(seconds)
+        raise AssertionError("slices end by raising")
+
+    def results(self, futures: Mapping[Any, Future[_T]], within: timedelta, says: str) -> Iterable[_T]:
+        """Wait for all answers of one request."""
+        return [self.result(future, within, says) for future in futures.values()]
+
+    def _remember(self, error: KafkaError) -> None:
+        self._last_error = error.str()
+
+
+@contextlib.contextmanager
+def refusals(says: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours."""
+    try:
+        yield
+    except KafkaException as error:
+        raise refusal(error.args[0], says) from error
+
+
+def refusal(error: KafkaError, says: str) -> BrokerRefused | BrokerUnavailable:
+    """Return the error of ours that says the same."""
+    if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+        return BrokerUnavailable(f"The broker stopped answering while it was asked for {says}: {error.str()}.")
+    return BrokerRefused(f"The broker refused {says}: {error.str()} ({error.name()}).")
+
+
+def coordinates(message: Message) -> tuple[Place, int]:
+    """Return where a fetched or delivered record stands."""
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None
+    assert partition is not None
+    assert offset is not None
+    return (topic, partition), offset

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +27,7 @@ from typing import IO, Any
 import psutil
 
 from engines.errors import Deadline, EngineFailed
+from engines.warden import await_gone, group
 
 LOG_TAIL_LINES = 15
 
@@ -38,13 +39,36 @@ class _Warden:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
-    def say(self, sign: str, kind: str, what: str) -> None:
+    def entrust(self, kind: str, what: str) -> None:
+        """Have it removed at our end. Raises `EngineFailed` if nobody watches any more."""
+        try:
+            self._say("+", kind, what)
+        except BrokenPipeError:
+            raise EngineFailed(
+                "The process that cleans up after us is gone, so nothing is started. Begin again."
+            ) from None
+
+    def take_back(self, kind: str, what: str) -> None:
+        """Leave it alone: it is gone already."""
+        with contextlib.suppress(BrokenPipeError):
+            self._say("-", kind, what)
+
+    def _end(self) -> None:
+        """Close the pipe and wait for the cleaning up, so that nothing of ours is left when our exit is seen."""
+        process = self._process
+        assert process is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+
+    def _say(self, sign: str, kind: str, what: str) -> None:
         with self._lock:
             if self._process is None:
                 script = str(Path(__file__).with_name("warden.py"))
+                # Its stdout is not ours: a reader of our output must not wait for it.
                 self._process = subprocess.Popen(
-                    [sys.executable, script], stdin=subprocess.PIPE, start_new_session=True
+                    [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
                 )
+                atexit.register(self._end)
             pipe = self._process.stdin
             assert pipe is not None
             pipe.write(json.dumps([sign, kind, what]).encode() + b"\n")
@@ -57,14 +81,14 @@ _warden = _Warden()
 def scratch_dir(prefix: str) -> Path:
     """Make a temporary directory that is removed when we end, however we end."""
     path = tempfile.mkdtemp(prefix=f"weir-{prefix}-")
-    _warden.say("+", "dir", path)
+    _warden.entrust("dir", path)
     return Path(path)
 
 
 def remove_dir(path: Path) -> None:
     """Remove a directory made by `scratch_dir` now."""
     shutil.rmtree(path, ignore_errors=True)
-    _warden.say("-", "dir", str(path))
+    _warden.take_back("dir", str(path))
 
 
 class Child:
@@ -83,7 +107,10 @@ class Child:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._ready: Future[dict[str, Any]] = Future()
         self._lock = threading.Lock()
+        self._silent = False
+        """Nobody reads answers any more: the process has ended."""
         self._gone = False
+        """Its group is known to be gone."""
         # The child waits for our word before it becomes the program: by then the warden knows it, so there is no
         # moment in which our own death could orphan it.
         with log.open("ab") as sink:
@@ -97,7 +124,11 @@ class Child:
             )
         self._handle = psutil.Process(self._popen.pid)
         self._identity = f"{self.pid} {self._handle.create_time()}"
-        _warden.say("+", "group", self._identity)
+        try:
+            _warden.entrust("group", self._identity)
+        except EngineFailed:
+            self.kill()
+            raise
         self._write(b"go\n")
         atexit.register(self.kill)
         if talk:
@@ -131,39 +162,47 @@ class Child:
         number = next(self._ids)
         future: Future[dict[str, Any]] = Future()
         with self._lock:
-            if self._gone:
-                raise EngineFailed(f"{self.role} is gone.{self.log_tail()}")
+            if self._silent or self._gone:
+                raise self._ended()
             self._waiting[number] = future
         self._write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
         try:
             return await self._await(future, within, f"{self.role} to answer {do!r}")
         finally:
-            self._waiting.pop(number, None)
+            with self._lock:
+                self._waiting.pop(number, None)
 
     async def terminate(self, *, within: timedelta) -> None:
         """SIGTERM the process, wait, then SIGKILL what is left of its group."""
+        await asyncio.to_thread(self.stop, within=within)
+
+    def stop(self, *, within: timedelta) -> None:
+        """`terminate`, for those who do not run in an event loop."""
         with contextlib.suppress(psutil.Error):
             self._handle.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(self._popen.wait, within.total_seconds())
-        await asyncio.to_thread(self.kill)
+            self._popen.wait(within.total_seconds())
+        self.kill()
 
     def kill(self) -> None:
-        """SIGKILL the whole group, and return when it is gone."""
-        members = group(self.pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._popen.wait()
-        psutil.wait_procs(members, timeout=10)
-        if not self._gone:
-            self._gone = True
-            atexit.unregister(self.kill)
-            with contextlib.suppress(BrokenPipeError):
-                _warden.say("-", "group", self._identity)
+        """SIGKILL the whole group, and return when it is gone. Nothing if it is gone already."""
+        if self._gone:
+            return
+        # A number is nobody else's while a member of the group lives, but after that it may be a stranger's.
+        reused = psutil.pid_exists(self.pid) and not self._handle.is_running()
+        if not reused:
+            members = group(self.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._popen.wait()
+            await_gone(members)
+        self._gone = True
+        atexit.unregister(self.kill)
+        _warden.take_back("group", self._identity)
         stdin = self._popen.stdin
-        if stdin is not None:
-            with contextlib.suppress(OSError):
-                stdin.close()
+        assert stdin is not None
+        with contextlib.suppress(OSError):
+            stdin.close()
 
     def pause(self) -> None:
         """SIGSTOP the whole group."""
@@ -189,43 +228,53 @@ class Child:
             stdin.flush()
 
     def _listen(self, stdout: IO[bytes]) -> None:
-        for line in stdout:
-            try:
-                answer = json.loads(line)
-            except ValueError:
-                continue  # A library printed something; it is no answer.
-            if "ready" in answer:
-                self._ready.set_result(answer["ready"])
-                continue
-            future = self._waiting.get(answer.get("id"))
-            if future is None or future.done():
-                continue
-            if "error" in answer:
-                future.set_exception(EngineFailed(f"{self.role}: {answer.get('class', 'error')}: {answer['error']}"))
-            else:
-                future.set_result(answer["ok"])
+        with stdout:
+            for line in stdout:
+                try:
+                    answer = json.loads(line)
+                except ValueError:
+                    continue  # A library printed something; it is no answer.
+                if isinstance(answer, dict):
+                    self._take(answer)
         self._popen.wait()
         with self._lock:
-            self._gone_quiet()
+            self._silent = True
+            for future in [self._ready, *self._waiting.values()]:
+                _settle(future, self._ended())
 
-    def _gone_quiet(self) -> None:
-        error = EngineFailed(f"{self.role} ended with exit code {self._popen.returncode}.{self.log_tail()}")
-        for future in [self._ready, *self._waiting.values()]:
-            if not future.done():
-                future.set_exception(error)
+    def _take(self, answer: Mapping[str, Any]) -> None:
+        if "ready" in answer:
+            _settle(self._ready, answer["ready"])
+            return
+        with self._lock:
+            future = self._waiting.get(answer.get("id", 0))
+        if future is None:
+            return  # Whoever asked has given up.
+        if "error" in answer:
+            says = f"{self.role}: {answer.get('class', 'error')}: {answer['error']}{self.log_tail()}"
+            _settle(future, EngineFailed(says))
+        else:
+            _settle(future, answer["ok"])
+
+    def _ended(self) -> EngineFailed:
+        return EngineFailed(f"{self.role} ended {_how(self._popen.wait())}.{self.log_tail()}")
 
     async def _await(self, future: Future[dict[str, Any]], within: timedelta, says: str) -> dict[str, Any]:
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), within.total_seconds())
+            async with asyncio.timeout(within.total_seconds()):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise Deadline(f"Waited {within.total_seconds():g} s for {says}.{self.log_tail()}") from None
 
 
-def group(pgid: int) -> list[psutil.Process]:
-    """Return the live processes of a process group."""
-    members = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getpgid(process.pid) == pgid and process.status() != psutil.STATUS_ZOMBIE:
-                members.append(process)
-    return members
+def _settle(future: Future[dict[str, Any]], answer: dict[str, Any] | EngineFailed) -> None:
+    # Whoever waits may give up at this very moment: then nobody wants the answer.
+    with contextlib.suppress(InvalidStateError):
+        if isinstance(answer, EngineFailed):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+
+
+def _how(code: int) -> str:
+    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"

@@ -11,8 +11,52 @@ import os
 import shutil
 import signal
 import sys
+import time
+from collections.abc import Collection
 
 import psutil
+
+CLOCK_STEP_S = 2.0
+"""How far two readings of a process's start time may differ: it is derived from the boot time, which clock
+corrections move. No pid comes round again in so short a time."""
+GONE_WITHIN_S = 10.0
+"""A killed process goes in milliseconds, but one that waits for a slow disk only afterwards."""
+
+
+def group(pgid: int) -> list[psutil.Process]:
+    """Return the live processes of a process group."""
+    members = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == pgid and process.status() != psutil.STATUS_ZOMBIE:
+                members.append(process)
+    return members
+
+
+def await_gone(processes: Collection[psutil.Process]) -> None:
+    """Wait until all have ended. One that nobody has reaped has ended: in a container, nobody may ever reap it."""
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _kill(identity: str) -> list[psutil.Process]:
+    """SIGKILL a group, and return who was in it. Its leader may be gone: the number stays the group's till the last."""
+    pid, started = identity.split()
+    with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError, PermissionError):
+        members = group(int(pid))
+        leaders = [member for member in members if member.pid == int(pid)]
+        if all(abs(leader.create_time() - float(started)) < CLOCK_STEP_S for leader in leaders):
+            os.killpg(int(pid), signal.SIGKILL)
+            return members
+    return []
 
 
 def main() -> None:
@@ -26,14 +70,8 @@ def main() -> None:
             kept[kind][what] = None
         else:
             kept[kind].pop(what, None)
-    for identity in reversed(kept["group"]):
-        pid, started = identity.split()
-        with contextlib.suppress(psutil.NoSuchProcess):
-            # A leader that is gone may have left its group behind; a reused pid has another start time.
-            if psutil.Process(int(pid)).create_time() != float(started):
-                continue
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(int(pid), signal.SIGKILL)
+    # A dying process may still write: its files go after it.
+    await_gone([member for identity in reversed(kept["group"]) for member in _kill(identity)])
     for path in kept["dir"]:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -163,7 +163,7 @@ class Child:
         future: Future[dict[str, Any]] = Future()
         with self._lock:
             if self._silent or self._gone:
-                raise self._ended()
+                raise self.ended()
             self._waiting[number] = future
         self._write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
         try:
@@ -212,6 +212,10 @@ class Child:
         """SIGCONT the whole group."""
         os.killpg(self.pid, signal.SIGCONT)
 
+    def ended(self) -> EngineFailed:
+        """Wait for the process to end, and return the error that says how it did."""
+        return EngineFailed(f"{self.role} ended {_how(self._popen.wait())}.{self.log_tail()}")
+
     def log_tail(self) -> str:
         """Return the last lines of the log, indented, for an error message."""
         try:
@@ -240,7 +244,7 @@ class Child:
         with self._lock:
             self._silent = True
             for future in [self._ready, *self._waiting.values()]:
-                _settle(future, self._ended())
+                _settle(future, self.ended())
 
     def _take(self, answer: Mapping[str, Any]) -> None:
         if "ready" in answer:
@@ -255,9 +259,6 @@ class Child:
             _settle(future, EngineFailed(says))
         else:
             _settle(future, answer["ok"])
-
-    def _ended(self) -> EngineFailed:
-        return EngineFailed(f"{self.role} ended {_how(self._popen.wait())}.{self.log_tail()}")
 
     async def _await(self, future: Future[dict[str, Any]], within: timedelta, says: str) -> dict[str, Any]:
         try:

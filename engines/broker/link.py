@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka.admin import AdminClient
 
 from engines.contract import Place
 from engines.errors import BrokerRefused, BrokerUnavailable, Deadline
@@ -60,6 +61,18 @@ class Link:
         raise BrokerUnavailable(
             f"No broker answers at {self.bootstrap} ({why}). Check the address, and its log if it is ours."
         )
+
+    def meet(self, within: timedelta) -> None:
+        """Return once a broker has answered as one. Raises `BrokerUnavailable` in at most `within`."""
+        self.knock()
+        try:
+            AdminClient(self.config()).list_topics(timeout=within.total_seconds() - KNOCK_S)
+        except KafkaException as error:
+            why = self._last_error or error.args[0].str()
+            raise BrokerUnavailable(
+                f"Something listens at {self.bootstrap}, but did not answer as a Kafka broker ({why})."
+                " Check the port, and whether it wants TLS or a login."
+            ) from error
 
     def slices(self, within: timedelta, says: str) -> Iterator[float]:
         """Yield the seconds to wait next, again and again. Raises `BrokerUnavailable`, or `Deadline` at the end."""

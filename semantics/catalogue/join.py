@@ -157,7 +157,7 @@ EXPECTATIONS = [
         "after a restart of an inner join time goes on from both sides' clocks",
         pipeline=_join(),
         timeline=script("L:x@100", "R:y@10", Restart(), "R:z@60"),
-        demand=after(["wm:~"], ["wm:10"], ["wm:10"], ["wm:60"]),
+        demand=after([], ["wm:10"], ["wm:10"], ["wm:60"]),
         because="State is only evicted as fast as the clock that is remembered.",
     ),
     Expectation(

@@ -19,7 +19,7 @@ from semantics.oracle.simple import Pass, Running, parse, through
 from semantics.oracle.window import Windows
 from semantics.pipeline import Aggregate, Join, Pipeline, Session, Tumbling, clock, rekeyed, source, steps
 from semantics.rows import Row
-from semantics.rules import CONTRACT, LateCount, NullTime, Rules, WatermarkAdvance, WatermarkScope
+from semantics.rules import CONTRACT, FilteredClock, LateCount, NullTime, Rules, WatermarkAdvance, WatermarkScope
 from semantics.timeline import Event, Raw
 
 
@@ -62,9 +62,10 @@ class Task:
             usable = self._usable(event)
             if usable is None:
                 continue
-            if usable.time_us is not None:
-                self.clock.see(usable.input, usable.partition, usable.time_us)
             passed = through(self._steps[usable.input], usable)
+            moves = passed is not None or self.rules.filtered_clock is FilteredClock.MOVES
+            if usable.time_us is not None and moves:
+                self.clock.see(usable.input, usable.partition, usable.time_us)
             if passed is None:
                 continue
             missed = self.operator.take(passed, self.clock.before)

@@ -72,7 +72,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=10, size=5),
         timeline=script("a@100 a@1", "z@200"),
         demand=after([], ["a[100,105)=1"]),
-        because="If lateness depends on how input is cut into batches, a replay gives another answer than the live run.",
+        because="If lateness depends on how input is cut into batches, a replay answers otherwise than the live run.",
         core=True,
     ),
     Expectation(

@@ -136,9 +136,10 @@ class _Cell:
         # Rounded up: the schedule covers warm-up and measured time wholly.
         count = math.ceil(plan.rate * (self.warmup_s + plan.duration_s))
         (source,) = sources(work.pipeline)
-        topic = f"bench-{label}"
+        # The run's own name is in every topic: on a shared broker nobody else's can be meant.
+        topic = f"weir-{self.folder.parent.name}-{label}"
         job = Job(
-            f"bench-{label}",
+            topic,
             work.pipeline,
             {source.name: f"{topic}-in"},
             f"{topic}-out",

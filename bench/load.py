@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.plan import scenario
 from engines import contract
+from engines.broker.link import Link
 from engines.wire import encode_event
 from scenarios.scenario import Keys, Scenario
 
@@ -123,17 +124,15 @@ def main(argument: str) -> None:
     work = scenario(task.scenario)
     due = intended_ns(task.count, task.rate)
     messages = prepare(work, work.draw(task.seed, task.count), due, task.seed)
-    producer = Producer(
-        {
-            "bootstrap.servers": task.bootstrap,
-            "acks": "all",
-            "enable.idempotence": True,  # Else a retry could put an event on the log twice, or out of order.
-            "linger.ms": 1,
-            "partitioner": "murmur2",  # As Java clients and Kafka Streams place keys; null keys go to one partition.
-            "queue.buffering.max.messages": 1_000_000,
-            "delivery.timeout.ms": int(FLUSH_S * 1000),
-        }
+    config = Link(task.bootstrap).config(
+        acks="all",
+        enable_idempotence="true",  # Else a retry could put an event on the log twice, or out of order.
+        linger_ms=1,
+        partitioner="murmur2",  # As Java clients and Kafka Streams place keys; null keys go to one partition.
+        queue_buffering_max_messages=1_000_000,
+        delivery_timeout_ms=int(FLUSH_S * 1000),
     )
+    producer = Producer(config)
     try:
         producer.list_topics(task.topic, timeout=10)
     except KafkaException as error:

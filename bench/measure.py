@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from bench import runs
 from bench.cell import Result, Say, measure
 from bench.plan import Plan
 from engines import registry
-from engines.broker import Broker, KafkaLog
+from engines.broker.kraft import open_broker
+from engines.broker.log import KafkaLog
 from engines.contract import Log
 from semantics.checkers.delivery import Outcome
 
@@ -72,14 +72,10 @@ def begin(plan: Plan) -> runs.Run:
 
 @contextmanager
 def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[Log]:
-    """Give a Kafka log: on the user's broker, or on an embedded one that goes with it."""
-    prefix = f"weir-{uuid.uuid4().hex[:8]}"
-    if broker is not None:
-        with KafkaLog(broker, prefix) as log:
-            yield log
-        return
-    say("starting the embedded broker")
-    with Broker(logs=run.logs) as embedded, KafkaLog(embedded.bootstrap, prefix) as log:
+    """Give a log on the user's broker, or on an embedded one that goes with it. Raises `BrokerUnavailable`."""
+    say("starting the embedded broker" if broker is None else "asking the broker")
+    with open_broker(broker, logs=run.logs) as running, KafkaLog(running.bootstrap) as log:
+        run.manifest["versions"]["kafka"] = running.version
         yield log
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from bench.plan import scenario
+from engines.broker.link import Link
 from engines.wire import row_decoder
 from semantics.rows import ValueRow
 
@@ -54,18 +55,16 @@ def main(argument: str) -> None:
     deadline = 0.0
     request: dict[str, Any] = {}
 
-    consumer = Consumer(
-        {
-            "bootstrap.servers": task.bootstrap,
-            "group.id": f"{task.topic}-probe",  # Never joined, never committed: partitions are assigned by hand.
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,  # Ends of transactions are no records; only this tells that they were read.
-            "fetch.min.bytes": 1,
-            "fetch.wait.max.ms": 5,
-        }
+    config = Link(task.bootstrap).config(
+        group_id=f"{task.topic}-probe",  # Never joined, never committed: partitions are assigned by hand.
+        enable_auto_commit="false",
+        isolation_level="read_committed",
+        auto_offset_reset="error",
+        enable_partition_eof="true",  # Ends of transactions are no records; only this tells that they were read.
+        fetch_min_bytes=1,
+        fetch_wait_max_ms=5,
     )
+    consumer = Consumer(config)
     consumer.assign([TopicPartition(task.topic, number, 0) for number in range(task.partitions)])
     requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), name="requests", daemon=True).start()

@@ -13,6 +13,8 @@ from bench.cell import Figures, Say
 from bench.measure import Benchmark
 from semantics.checkers.delivery import Outcome
 
+WIDTH = 140
+"""Of tables in a file or a pipe, which have none of their own."""
 _WORDS = {Outcome.RIGHT: "right", Outcome.WRONG: "WRONG", Outcome.UNDECIDED: "inconclusive"}
 
 
@@ -35,7 +37,7 @@ def show(done: Benchmark) -> None:
     plan, results = done.plan, done.results
     console = Console()
     if not console.is_terminal:
-        console.width = 140  # A file or a pipe has no width; tables need one.
+        console.width = WIDTH
     if plan.heading:
         console.print(plan.heading, style="bold yellow", markup=False)
     console.print(

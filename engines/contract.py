@@ -161,6 +161,10 @@ class Declaration:
     """Where its processes can be made to stand still and be killed."""
     no_crash_because: str = ""
     """Why not at the others."""
+    warmup_s: float = 5.0
+    """What a benchmark leaves out at the start, in seconds, unless told otherwise."""
+    warmup_because: str = ""
+    """Why it needs longer than others."""
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

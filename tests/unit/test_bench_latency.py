@@ -12,7 +12,7 @@ from scenarios.scenario import occurrences
 def reflected(keys: list[int], rows: list[tuple[int, int, int]]) -> list[int]:
     events = np.array(keys, dtype=np.int32)
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return first_reflections(events, occurrences(events), *columns.T).tolist()
+    return list(first_reflections(events, occurrences(events), *columns.T))
 
 
 def test_a_row_an_event() -> None:

@@ -1,0 +1,43 @@
+"""The command line's answers to bad input: one sentence, the right exit code, nothing on stdout, no traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        ([], 2, "Name an engine"),
+        (["--engine", "sparc"], 2, "Did you mean spark"),
+        (["--engine", "reference:lost-updat"], 2, "Did you mean reference:lost-update"),
+        (["--bug", "lost-updat"], 2, "Did you mean reference:lost-update"),
+        (["--engine", "reference", "--scenario", "runing-count"], 2, "Did you mean running-count"),
+        (["--engine", "reference", "--rate", "0"], 2, "--rate"),
+        (["--engine", "reference", "--duration", "1"], 2, "--duration"),
+        (["--engine", "reference", "--broker", "nowhere"], 2, "--broker is HOST:PORT"),
+    ],
+)
+def test_usage(argv: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == code
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert says in told.err
+    assert len(told.err.splitlines()) == 1
+
+
+def test_argparse_keeps_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--rate", "fast"])
+    assert ended.value.code == 2
+    assert "fast" in capsys.readouterr().err
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--engine", "reference", "--output", str(tmp_path / "file")]) == 4
+    assert "Choose another folder with --output" in capsys.readouterr().err

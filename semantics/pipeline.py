@@ -1,7 +1,7 @@
 """The algebra: what a job computes, as a tree of frozen values.
 
 A stream node passes events on; an aggregate or a join ends the tree. Whatever the contract says of their time,
-closing and lateness stands in `docs/contract.md`. Errors: `InvalidPipeline` at construction.
+closing and lateness stands in `semantics/README.md`. Errors: `InvalidPipeline` at construction.
 """
 
 from __future__ import annotations

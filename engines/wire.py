@@ -13,6 +13,7 @@ Dead letter: value = the record as it came, headers `reason`, `topic`, `partitio
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import assert_never
 
 import msgspec
 
@@ -54,6 +55,25 @@ def encode_event(event: Event | Raw) -> Message:
     time_us = T0_US + event.time_us
     value = _encode({"k": event.key, "i": event.id, "v": event.value, "t": time_us})
     return Message(key, value, time_us // 1000 if time_us >= 0 else None)
+
+
+def encode_row(row: Row) -> Message:
+    """Return the record that carries a row; `row_decoder` of its pipeline reads it back."""
+    fields: dict[str, str | int | None] = {"k": row.key}
+    match row:
+        case EventRow(_, id, value, time_us):
+            fields |= {"i": id, "v": value, "t": None if time_us is None else T0_US + time_us}
+        case WindowRow(_, start_us, end_us, values):
+            fields |= {"s": T0_US + start_us, "e": T0_US + end_us} | dict(values)
+        case ValueRow(_, values):
+            fields |= dict(values)
+        case PairRow(_, left, right):
+            for side, ref in (("l", left), ("r", right)):
+                if ref is not None:
+                    fields |= {f"{side}i": ref.id, f"{side}t": None if ref.time_us is None else T0_US + ref.time_us}
+        case _:
+            assert_never(row)
+    return Message(None if row.key is None else row.key.encode(), _encode(fields))
 
 
 def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:

@@ -27,13 +27,13 @@ class Clock:
     """
 
     def __init__(self, delays: Mapping[str, int], lanes: Sequence[int], rules: Rules) -> None:
-        self._delays = delays
+        self.delays = delays
         self._lanes = lanes
         self._of_lanes = max if rules.watermark_scope is WatermarkScope.SOURCE_MAX else min
         self._of_inputs = max if rules.multi_input is MultiInput.MAX else min
         self._coarse = rules.watermark_resolution is WatermarkResolution.MILLISECOND
         self._start = EPOCH if delays and rules.watermark_start is WatermarkStart.EPOCH else BEFORE_ALL
-        self._tops: dict[tuple[str, int], int] = {}
+        self.tops: dict[tuple[str, int], int] = {}
         self.before = self._start
         self.now = self._start
 
@@ -44,9 +44,9 @@ class Clock:
 
     def see(self, input: str, lane: int, time_us: int) -> None:
         """Take note of an event's time; it moves the watermark with the next `advance`."""
-        if input in self._delays:
-            top = self._tops.get((input, lane))
-            self._tops[input, lane] = time_us if top is None else max(top, time_us)
+        if input in self.delays:
+            top = self.tops.get((input, lane))
+            self.tops[input, lane] = time_us if top is None else max(top, time_us)
 
     def advance(self) -> None:
         """End a micro-batch: what was current is now past, and what was seen counts."""
@@ -55,25 +55,25 @@ class Clock:
 
     def reading(self) -> int:
         """Return the watermark that the highest times make, whatever it was before."""
-        if not self._delays:
+        if not self.delays:
             return BEFORE_ALL
-        return self._of_inputs(self._of_lanes(self._lane(i, lane) for lane in self._lanes) for i in self._delays)
+        return self._of_inputs(self._of_lanes(self._lane(i, lane) for lane in self._lanes) for i in self.delays)
 
     def forget(self) -> None:
         """Lose every input's highest time, but not the watermark itself."""
-        self._tops.clear()
+        self.tops.clear()
 
     def dump(self) -> Dump:
-        return tuple(sorted((*place, top) for place, top in self._tops.items())), self.before, self.now
+        return tuple(sorted((*place, top) for place, top in self.tops.items())), self.before, self.now
 
     def load(self, dump: Dump) -> None:
         tops: Iterable[tuple[str, int, int]]
         tops, self.before, self.now = dump
-        self._tops = {(input, lane): top for input, lane, top in tops}
+        self.tops = {(input, lane): top for input, lane, top in tops}
 
     def _lane(self, input: str, lane: int) -> int:
-        top = self._tops.get((input, lane))
+        top = self.tops.get((input, lane))
         if top is None:
             return self._start
-        reached = top - self._delays[input]
+        reached = top - self.delays[input]
         return reached - (reached + T0_US) % 1_000 if self._coarse else reached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
@@ -65,13 +65,13 @@ def counts(results: Iterable[Result]) -> str:
 
 
 def deviations(cells: Cells) -> list[str]:
-    """Return a line for each cell that does not simply hold: engine, id, verdict, reason."""
-    return [
-        f"{engine} {result.expectation.id} {result.verdict.value.value}: {result.verdict.reason}"
-        for engine, column in cells.items()
-        for result in column.values()
-        if result.verdict.value is not Value.HOLDS
-    ]
+    """Return a line for each reason why cells do not simply hold: engine, verdict, reason, the expectations' ids."""
+    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for engine, column in cells.items():
+        for result in column.values():
+            if result.verdict.value is not Value.HOLDS:
+                found[engine, result.verdict.value.value, result.verdict.reason].append(result.expectation.id)
+    return [f"{engine} {value}: {reason}: {', '.join(ids)}" for (engine, value, reason), ids in found.items()]
 
 
 def markdown(cells: Cells) -> str:

@@ -33,11 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return HOST:PORT of a real broker: the user's own, or an embedded one."""
-    from engines.broker.kraft import Broker, external  # Unit tests need no broker, nor what it is made of.
+    from engines.broker.kraft import open_broker  # Unit tests need no broker, nor what it is made of.
 
-    given = request.config.getoption("--broker")
-    if given:
-        yield external(given)
-        return
-    with Broker(log_dir=Path(tmp_path_factory.mktemp("broker"))) as embedded:
-        yield embedded.bootstrap
+    with open_broker(request.config.getoption("--broker"), logs=tmp_path_factory.mktemp("broker")) as running:
+        yield running.bootstrap

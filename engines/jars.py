@@ -175,14 +175,15 @@ def _run_ivy(work: Path, jars: tuple[Jar, ...]) -> None:
 
 
 def main() -> int:
-    """Fetch all jars of the lock; return the exit code, 4 if that failed."""
-    jars = dict.fromkeys(jar for section in lock().values() for jar in section)
+    """Fetch all jars of the lock; return the exit code, 4 if that failed. `--quiet`: say nothing if all are there."""
+    wanted = tuple(dict.fromkeys(jar for section in lock().values() for jar in section))
     try:
-        fetch(jars)
+        fetch(wanted)
     except EnvironmentNotReady as error:
         print(error, file=sys.stderr)
         return 4
-    print(f"{len(jars)} jars in {cache_dir('jars')} are those of the lock.", file=sys.stderr)
+    if "--quiet" not in sys.argv[1:]:
+        print(f"{len(wanted)} jars in {cache_dir('jars')} are those of the lock.", file=sys.stderr)
     return 0
 
 

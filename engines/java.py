@@ -1,4 +1,7 @@
-"""Finds a Java that can run Kafka and Spark: the machine's own, or the one that comes as a Python package."""
+"""Finds a Java that can run Kafka and Spark: the machine's own, or the one that comes as a Python package.
+
+`python -m engines.java` prints what it finds.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,3 +110,18 @@ def _shim(java: Path) -> Path:
         draft.chmod(0o755)
         draft.replace(shim)
     return shim
+
+
+def main() -> int:
+    """Print the Java that will be used; return the exit code, 4 if there is none."""
+    try:
+        java = find()
+    except EnvironmentNotReady as error:
+        print(error, file=sys.stderr)
+        return 4
+    print(f"Java {java.version} from {java.source}: {java.path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

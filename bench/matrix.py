@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.table import Table
-from semantics.oracle import Prediction, predict
 
 from bench.suite import Result
 from engines import registry
@@ -15,6 +14,7 @@ from semantics.catalogue import FAMILIES
 from semantics.expectation import Demand, Expectation
 from semantics.history import Refused, Struck, Undecided, Unseen
 from semantics.notation import print_row, print_step, print_time
+from semantics.oracle import Prediction, predict
 from semantics.rows import Row, sort_key
 from semantics.rules import CONTRACT, Rules
 from semantics.verdict import Observed, Value, observe

@@ -1,0 +1,260 @@
+"""A pipeline as the program that one task runs: decode, pass the stateless operators, judge, take, move time, close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import add, eq, ge, gt, le, lt, mul, ne, sub
+from pathlib import Path
+from typing import Any, Protocol, assert_never
+
+import msgspec
+
+from engines.faust.keys import BEFORE_ALL, Names
+from engines.faust.operators import (
+    Emit,
+    Event,
+    Functions,
+    Interval,
+    IntervalJoin,
+    JoinRow,
+    Operator,
+    Passing,
+    Running,
+    Session,
+    Tumbling,
+    decode_sums,
+    encode_sums,
+)
+from engines.faust.store import Caches, Store, TaskRecord
+from engines.faust.table import NoBase, Table
+from semantics import pipeline as algebra
+from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.pipeline import Aggregate, Filter, How, Join, KeyBy, Pipeline, Select, Stream, clock, source, steps
+from semantics.time import us
+
+_OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
+    Op.ADD: add, Op.SUBTRACT: sub, Op.MULTIPLY: mul, Op.EQUAL: eq, Op.NOT_EQUAL: ne,
+    Op.LESS: lt, Op.LESS_EQUAL: le, Op.GREATER: gt, Op.GREATER_EQUAL: ge,
+}  # fmt: skip
+_FIELDS: dict[str, Callable[[Event], Any]] = {
+    "key": lambda event: event.k,
+    "id": lambda event: event.i or "",
+    "value": lambda event: event.v,
+}
+_decode = msgspec.json.Decoder(Event).decode
+_encode_row: Callable[[JoinRow], bytes] = msgspec.json.Encoder().encode
+_decode_row: Callable[[bytes], JoinRow] = msgspec.json.Decoder(JoinRow).decode
+
+
+class Record(Protocol):
+    """A record as it was fetched."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+Bury = Callable[[str, Record, str], None]
+"""Takes an unusable record to the dead letters: input name, record, reason."""
+
+
+class Input:
+    """One input of a task: its stateless operators and its clock."""
+
+    def __init__(self, name: str, side: int, delay_us: int | None, transform: Callable[[Event], bool] | None) -> None:
+        self.name, self.side, self.delay_us, self.transform = name, side, delay_us, transform
+        self.highest: int | None = None
+        """The highest event time seen; only with a clock."""
+
+
+class Program:
+    """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
+
+    def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
+        streams = streams_of(pipeline)
+        self.inputs = {
+            source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
+            for side, stream in enumerate(streams)
+        }
+        windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
+        clocked = [input for input in self.inputs.values() if input.delay_us is not None]
+        self._clocked = clocked
+        self._needs_time = bool(clocked) or windowed or isinstance(pipeline, Join)
+        self._operator = _operator(pipeline, rows, emit)
+        self._bury = bury
+        self._watermark = BEFORE_ALL
+        self.late = 0
+        """Late events so far."""
+        self.dead = 0
+
+    @property
+    def watermark(self) -> int | None:
+        """The task's watermark in microseconds since 1970; None before there is one."""
+        return None if self._watermark == BEFORE_ALL else self._watermark
+
+    def load(self, record: TaskRecord) -> None:
+        """Continue where a commit left off; the rows are in the table already."""
+        for name, highest in record.highest.items():
+            self.inputs[name].highest = highest
+        self.late, self.dead = record.late, record.dead
+        self._watermark = self._lowest()
+        self._operator.recover(self._watermark)
+
+    def save(self, positions: dict[str, int]) -> TaskRecord:
+        """Return what a commit at these positions records."""
+        highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
+        return TaskRecord(positions=positions, highest=highest, late=self.late, dead=self.dead)
+
+    def feed(self, name: str, records: Sequence[Record]) -> None:
+        """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
+        input, operator, needs_time = self.inputs[name], self._operator, self._needs_time
+        side, transform, clocked = input.side, input.transform, input.delay_us is not None
+        on_event, watermark = operator.on_event, self._watermark
+        highest = BEFORE_ALL if input.highest is None else input.highest
+        for record in records:
+            try:
+                event = _decode(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
+            except (msgspec.DecodeError, TypeError) as error:
+                self._dead(name, record, "bad_record" if isinstance(error, msgspec.ValidationError) else "bad_json")
+                continue
+            time = event.t
+            if time is None and needs_time:
+                self._dead(name, record, "no_time")
+                continue
+            if (transform is None or transform(event)) and not on_event(side, event, record.offset, watermark):
+                self.late += 1
+            if clocked and time is not None and time > highest:
+                input.highest = highest = time
+                self._watermark = watermark = self._lowest()
+            if watermark >= operator.due:
+                operator.on_watermark(watermark)
+
+    def _lowest(self) -> int:
+        lowest = None
+        for input in self._clocked:
+            if input.highest is None or input.delay_us is None:
+                return BEFORE_ALL
+            mark = input.highest - input.delay_us
+            lowest = mark if lowest is None or mark < lowest else lowest
+        return BEFORE_ALL if lowest is None else lowest
+
+    def _dead(self, name: str, record: Record, reason: str) -> None:
+        self.dead += 1
+        self._bury(name, record, reason)
+
+
+def store_for(pipeline: Pipeline, path: Path, caches: Caches) -> Store[Any]:
+    """Open the store in which a task of this pipeline keeps its rows."""
+    encode, decode, due_of = _layout(pipeline)
+    return Store(path, caches, encode, decode, due_of)
+
+
+def memory_for(pipeline: Pipeline) -> Table[Any]:
+    """Return an empty table in memory for a program of this pipeline."""
+    encode, decode, due_of = _layout(pipeline)
+    due = None if due_of is None else Table[bytes](NoBase(), bytes, bytes)
+    return Table(NoBase(), encode, decode, due=due, due_of=due_of)
+
+
+def streams_of(pipeline: Pipeline) -> tuple[Stream, ...]:
+    """Return the streams that end in the pipeline's operator, left to right."""
+    match pipeline:
+        case Join(left, right):
+            return left, right
+        case Aggregate(stream):
+            return (stream,)
+        case _:
+            return (pipeline,)
+
+
+def _layout(
+    pipeline: Pipeline,
+) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any], Callable[[bytes], bytes] | None]:
+    match pipeline:
+        case Join():
+            return _encode_row, _decode_row, _interval(pipeline).due_of
+        case Aggregate(window=algebra.Session()):
+            return encode_sums, decode_sums, Session.due_of
+        case _:
+            return encode_sums, decode_sums, None
+
+
+def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
+    names = Names()
+    match pipeline:
+        case Join(how=how):
+            return IntervalJoin(_interval(pipeline), rows, names, emit, left_outer=how is How.LEFT)
+        case Aggregate(_, functions, window=window, emit=when):
+            final, sums = when is algebra.Emit.FINAL, Functions(functions)
+            match window:
+                case None:
+                    return Running(sums, rows, names, emit)
+                case algebra.Tumbling(size):
+                    return Tumbling(us(size), sums, rows, names, emit, final=final)
+                case algebra.Session(gap):
+                    return Session(us(gap), sums, rows, names, emit, final=final)
+                case unknown:
+                    assert_never(unknown)
+        case _:
+            return Passing(names, emit)
+
+
+def _interval(join: Join) -> Interval:
+    return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
+
+
+def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bool] | None:
+    """Return the function that changes an event in place as the chain does, and says whether it is still there."""
+    if not chain:
+        return None
+    actions: list[Callable[[Event], Any]] = []
+    for step in chain:
+        match step:
+            case Filter(_, where):
+                actions.append(_expression(where))
+            case Select(_, value):
+                actions.append(_setting("v", _expression(value)))
+            case KeyBy(_, key):
+                actions.append(_setting("k", _expression(key)))
+            case _:
+                assert_never(step)
+
+    def transform(event: Event) -> bool:
+        return all(action(event) for action in actions)
+
+    return transform
+
+
+def _setting(field: str, value: Callable[[Event], Any]) -> Callable[[Event], bool]:
+    def action(event: Event) -> bool:
+        setattr(event, field, value(event))
+        return True
+
+    return action
+
+
+def _expression(expression: Expr) -> Callable[[Event], Any]:
+    """Return the function that evaluates an expression; an operation on null is false."""
+    match expression:
+        case Field(name):
+            return _FIELDS[name]
+        case Literal(value):
+            return lambda _: value
+        case Binary(op, left, right):
+            a, b = _expression(left), _expression(right)
+            if op is Op.AND:
+                return lambda event: a(event) and b(event)
+            if op is Op.OR:
+                return lambda event: a(event) or b(event)
+            apply = _OPERATORS[op]
+
+            def binary(event: Event) -> Any:
+                x, y = a(event), b(event)
+                return False if x is None or y is None else apply(x, y)
+
+            return binary
+        case _:
+            assert_never(expression)

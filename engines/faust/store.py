@@ -1,0 +1,164 @@
+"""A task's store: one RocksDB with a column family a table, written only by a commit that is already on the log.
+
+Families: `rows` (state), `due` (row keys by the time at which they are due; derived, so not in the changelog), and the
+default one with the task's record: positions, clocks and counters, and up to where the changelog is in here.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+from engines.faust.table import Table
+
+V = TypeVar("V")
+_CACHE_BYTES = 8 << 20
+"""Block cache, shared by all stores of the process: RocksDB's own default would be one a store."""
+_WRITE_BUFFER_BYTES = 4 << 20
+_RECORD = b"task"
+_READ_TO = b"read-to"
+
+
+class TaskRecord(msgspec.Struct, kw_only=True):
+    """What a commit records beside the rows. Times in microseconds since 1970."""
+
+    positions: dict[str, int] = {}
+    """Input topic -> the next offset to process."""
+    highest: dict[str, int] = {}
+    """Input name -> the highest event time seen, for inputs with a clock."""
+    late: int = 0
+    dead: int = 0
+
+    def encode(self) -> bytes:
+        return msgspec.json.encode(self)
+
+
+class _Family:
+    """A column family as a table's base."""
+
+    def __init__(self, database: Any, name: str) -> None:
+        self._family = database.get_column_family(name)
+        self.handle = database.get_column_family_handle(name)
+        self.get: Callable[[bytes], bytes | None] = self._family.get
+
+    def scan(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        iterator = self._family.iter()
+        iterator.seek(first)
+        while iterator.valid():
+            key = iterator.key()
+            if key >= end:
+                return
+            yield key, iterator.value()
+            iterator.next()
+
+
+class Caches:
+    """What the stores of one process share."""
+
+    def __init__(self) -> None:
+        self._block_cache = Cache(_CACHE_BYTES)
+
+    def options(self) -> Any:
+        """Return the options of a family."""
+        options, blocks = Options(raw_mode=True), BlockBasedOptions()
+        options.create_if_missing(True)
+        options.create_missing_column_families(True)
+        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+        options.set_max_background_jobs(2)
+        options.set_keep_log_file_num(1)
+        blocks.set_block_cache(self._block_cache)
+        blocks.set_bloom_filter(10, False)
+        options.set_block_based_table_factory(blocks)
+        return options
+
+
+class Store(Generic[V]):
+    """The rows and the record of one task, on disk under `path`."""
+
+    def __init__(
+        self,
+        path: Path,
+        caches: Caches,
+        encode: Callable[[V], bytes],
+        decode: Callable[[bytes], V],
+        due_of: Callable[[bytes], bytes] | None,
+    ) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        families = {name: caches.options() for name in ("rows", "due")}
+        self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
+        self._rows, self._due = _Family(self._database, "rows"), _Family(self._database, "due")
+        self._due_of = due_of
+        due = None if due_of is None else Table[bytes](self._due, bytes, bytes)
+        self.rows: Table[V] = Table(self._rows, encode, decode, due=due, due_of=due_of)
+
+    @property
+    def record(self) -> TaskRecord:
+        """The record of the last commit in here."""
+        data = self._database.get(_RECORD)
+        return TaskRecord() if data is None else msgspec.json.decode(data, type=TaskRecord)
+
+    @property
+    def read_to(self) -> int:
+        """The changelog's next offset: everything before it is in here."""
+        data = self._database.get(_READ_TO)
+        return 0 if data is None else int(data)
+
+    def restore(self, rows: Mapping[bytes, bytes | None], record: bytes | None, read_to: int) -> None:
+        """Write what the changelog says, None where it deletes; everything before `read_to` is then in here."""
+        batch = WriteBatch(raw_mode=True)
+        for key, data in rows.items():
+            self._write(batch, key, data)
+        if record is not None:
+            batch.put(_RECORD, record)
+        batch.put(_READ_TO, b"%d" % read_to)
+        self._database.write(batch)
+
+    def settle(self, record: bytes, read_to: int) -> None:
+        """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit."""
+        batch = WriteBatch(raw_mode=True)
+        for key, data in self.rows.changes():
+            self._write(batch, key, data)
+        batch.put(_RECORD, record)
+        batch.put(_READ_TO, b"%d" % read_to)
+        self._database.write(batch)
+        self.rows.settle()
+        if self.rows.due is not None:
+            self.rows.due.settle()
+
+    def committed(self, key: bytes) -> bytes | None:
+        """Return a row as the last commit left it."""
+        return self._rows.get(key)
+
+    def size(self) -> tuple[int, int, int]:
+        """Return the committed rows, their bytes (keys and values), and the bytes on disk."""
+        rows = live = 0
+        for key, data in self._rows.scan(b"", b"\xff" * 16):
+            rows += 1
+            live += len(key) + len(data)
+        return rows, live, sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    def close(self) -> None:
+        """Close the database; it keeps its lock until every family is let go."""
+        del self.rows, self._rows, self._due
+        self._database.close()
+
+    def _write(self, batch: Any, key: bytes, data: bytes | None) -> None:
+        if data is None:
+            batch.delete(key, self._rows.handle)
+            if self._due_of is not None:
+                batch.delete(self._due_of(key), self._due.handle)
+        else:
+            batch.put(key, data, self._rows.handle)
+            if self._due_of is not None:
+                batch.put(self._due_of(key), key, self._due.handle)
+
+
+def wipe(path: Path) -> None:
+    """Remove the stores under `path`."""
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,246 @@
+"""The operators of the Faust engine against the oracle: the same scripts, without Kafka. And the table under them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.codec import from_json, to_json
+from engines.faust.compile import Program, Record, memory_for, store_for, streams_of
+from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
+from engines.faust.store import Caches, TaskRecord
+from engines.wire import encode_event, row_decoder
+from semantics.expr import ID, KEY, VALUE, expr
+from semantics.notation import print_row, print_step
+from semantics.oracle import predict
+from semantics.pipeline import (
+    Aggregate,
+    Emit,
+    Filter,
+    Function,
+    How,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    Session,
+    Source,
+    Stream,
+    Tumbling,
+    source,
+)
+from semantics.rows import Row, ValueRow, WindowRow, sort_key
+from semantics.time import T0_US
+from semantics.timeline import Event, Raw, Send, Timeline
+
+SECONDS = st.integers(-3, 40).map(lambda n: timedelta(seconds=n))
+DELAYS = st.integers(0, 15).map(lambda n: timedelta(seconds=n))
+FUNCTIONS = st.sampled_from([(Function.COUNT,), (Function.SUM,), (Function.SUM, Function.COUNT)])
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A record as the fetcher hands it over."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+
+
+def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.SearchStrategy[Stream]:
+    delays = DELAYS if clock else (st.none() if clock is False else st.none() | DELAYS)
+    wheres = st.sampled_from([expr(VALUE, ">", 1), expr(expr(KEY, "==", "a"), "or", expr(ID, "!=", "e3"))])
+    values = st.sampled_from([expr(VALUE, "*", 3), expr(expr(VALUE, "-", 5), "+", VALUE)])
+    sources = delays.map(lambda delay: Source(name, delay=delay))
+
+    def extend(inner: st.SearchStrategy[Stream]) -> st.SearchStrategy[Stream]:
+        steps = [st.builds(Filter, inner, wheres), st.builds(Select, inner, values)]
+        return st.one_of(*steps, *([st.builds(KeyBy, inner, st.sampled_from([ID, KEY]))] if rekey else []))
+
+    return st.recursive(sources, extend, max_leaves=3)
+
+
+RUNNING = st.builds(Aggregate, streams("in"), FUNCTIONS, emit=st.just(Emit.UPDATE))
+WINDOWS = st.one_of(
+    st.integers(1, 12).map(lambda n: Tumbling(timedelta(seconds=n))),
+    st.integers(1, 12).map(lambda n: Session(timedelta(seconds=n))),
+)
+WINDOWED = st.one_of(
+    st.builds(Aggregate, streams("in", clock=True), FUNCTIONS, window=WINDOWS),
+    st.builds(Aggregate, streams("in"), FUNCTIONS, window=WINDOWS, emit=st.just(Emit.UPDATE)),
+)
+BOUNDS = st.lists(st.integers(-9, 9), min_size=2, max_size=2).map(sorted)
+
+
+def join(left: Stream, right: Stream, bounds: list[int], how: How) -> Join:
+    return Join(left, right, lo=timedelta(seconds=bounds[0]), hi=timedelta(seconds=bounds[1]), how=how)
+
+
+JOINS = st.one_of(
+    st.builds(join, streams("L"), streams("R"), BOUNDS, st.just(How.INNER)),
+    st.builds(join, streams("L", clock=True), streams("R", clock=True), BOUNDS, st.just(How.LEFT)),
+)
+PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(streams("in"), RUNNING, WINDOWED, WINDOWED, JOINS, JOINS)
+RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t":0}', b'{"k":"a","v":null,"t":5}',
+        b'{"k":"a","i":"r","v":2,"t":1767225601000000,"more":[1]}', b'{"k":"a","v":2}']  # fmt: skip
+
+
+@st.composite
+def timelines(draw: st.DrawFn, inputs: tuple[str, ...]) -> Timeline:
+    """Short scripts on one partition, each step's events on few inputs."""
+    steps: list[Send] = []
+    number = 0
+    for _ in range(draw(st.integers(1, 5))):
+        events: list[Event | Raw] = []
+        for _ in range(draw(st.integers(1, 4))):
+            number += 1
+            input = draw(st.sampled_from(inputs))
+            if draw(st.integers(0, 9)) == 0:
+                events.append(Raw(draw(st.sampled_from(RAWS)), input))
+                continue
+            times = st.integers(-20, 60).map(lambda n: n * 500_000)
+            time_us = draw(times if draw(st.integers(0, 12)) else st.none())
+            key = draw(st.sampled_from(["a", "b", None]))
+            events.append(Event(key, time_us, f"e{number}", draw(st.integers(-2, 3)), input))
+        steps.append(Send(tuple(events)))
+    return tuple(steps)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
+    pipeline = draw(PIPELINES)
+    return pipeline, draw(timelines(tuple(source(stream).name for stream in streams_of(pipeline))))
+
+
+def arranged(pipeline: Pipeline, rows: list[Row]) -> tuple[Row, ...]:
+    """Updates keep each key's order, all other rows have none."""
+    if isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE:
+
+        def by_key(row: Row) -> tuple[bool, str, int]:
+            assert isinstance(row, WindowRow | ValueRow)
+            return row.key is None, row.key or "", row.start_us if isinstance(row, WindowRow) else 0
+
+        return tuple(sorted(rows, key=by_key))
+    return tuple(sorted(rows, key=sort_key))
+
+
+class Run:
+    """A program on a store that commits after every step, as a task would."""
+
+    def __init__(self, pipeline: Pipeline, path: Path | None) -> None:
+        self.pipeline, self.path = pipeline, path
+        self.rows: list[Row] = []
+        self.dead: list[str] = []
+        self.changelog: dict[bytes, bytes | None] = {}
+        self.record = TaskRecord()
+        self.open()
+
+    def open(self) -> None:
+        self.store = None if self.path is None else store_for(self.pipeline, self.path, Caches())
+        self.table: Any = memory_for(self.pipeline) if self.store is None else self.store.rows
+        decode = row_decoder(self.pipeline)
+
+        def emit(key: bytes | None, value: bytes) -> None:
+            row = decode(value)
+            assert key == (None if row.key is None else row.key.encode())
+            self.rows.append(row)
+
+        def bury(name: str, record: Record, reason: str) -> None:
+            assert name in self.program.inputs
+            assert record.offset >= 0
+            self.dead.append(reason)
+
+        self.program = Program(self.pipeline, self.table, emit, bury)
+        if self.store is not None:
+            self.program.load(self.store.record)
+
+    def commit(self) -> None:
+        self.record = self.program.save({})
+        if self.store is not None:
+            self.changelog.update(self.table.changes())
+            self.store.settle(self.record.encode(), 0)
+
+    def crash(self, *, wipe: bool) -> None:
+        """Lose what is not committed; with `wipe` the store too, which then comes back from the changelog."""
+        assert self.store is not None
+        assert self.path is not None
+        del self.program, self.table
+        self.store.close()
+        if wipe:
+            self.path = self.path.with_name(self.path.name + "w")
+            store = store_for(self.pipeline, self.path, Caches())
+            store.restore(self.changelog, self.record.encode(), 7)
+            assert store.read_to == 7
+            store.close()
+        self.open()
+
+    def step(self, step: Send, first_offset: int) -> tuple[Any, ...]:
+        late, self.rows, self.dead = self.program.late, [], []
+        for name in self.program.inputs:
+            events = [event for event in step.events if event.input == name]
+            records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
+            self.program.feed(name, records)
+        mark = self.program.watermark
+        held = sum(1 for _ in self.table.scan(b"", b"\xff" * 16))
+        wm = None if mark is None else mark - T0_US
+        return arranged(self.pipeline, self.rows), wm, self.program.late - late, len(self.dead), held
+
+
+def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: bool, wipe: bool) -> None:
+    assert from_json(to_json(pipeline)) == pipeline
+    run = Run(pipeline, path)
+    seen = []
+    for number, step in enumerate(timeline):
+        assert isinstance(step, Send)
+        if crash and path is not None:
+            run.step(step, 100 * number)
+            run.crash(wipe=wipe)
+        seen.append(run.step(step, 100 * number))
+        run.commit()
+    predicted = {tuple((r.rows, r.wm, r.late, r.dead, r.state) for r in p) for p in predict(pipeline, timeline)}
+    if tuple(seen) not in predicted:
+        lines = [f"{pipeline}"]
+        for number, step in enumerate(timeline):
+            lines.append(f"  {print_step(step)}")
+            for said, outcome in [("seen", seen), *(("predicted", p) for p in predicted)]:
+                rows, *figures = outcome[number]
+                lines.append(f"    {said}: {' '.join(map(print_row, rows))} {figures}")
+        pytest.fail("\n".join(lines))
+    if run.store is not None:
+        del run.program, run.table
+        run.store.close()
+
+
+@settings(max_examples=1200, deadline=None)
+@given(scripts())
+def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> None:
+    check(*script, None, crash=False, wipe=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(script=scripts(), crash=st.booleans(), wipe=st.booleans())
+def test_it_does_so_on_disk_across_crashes(
+    tmp_path_factory: pytest.TempPathFactory, script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
+) -> None:
+    check(*script, tmp_path_factory.mktemp("store") / "0", crash=crash, wipe=wipe)
+
+
+@given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-(1 << 63), (1 << 63) - 1))
+def test_times_sort_as_keys(one: int, other: int) -> None:
+    assert (time_key(one) < time_key(other)) == (one < other)
+    assert key_time(time_key(one)) == one
+
+
+@given(st.none() | st.text(st.characters(exclude_categories=["Cs"])), st.binary(max_size=9))
+def test_a_group_is_found_in_a_row_key(key: str | None, rest: bytes) -> None:
+    name = name_of(key)
+    assert group_at(b"\x01" + name.group + rest, 1) == name.group
+    assert key_of(name.group) == key
+    assert msgspec.json.decode(name.json) == key

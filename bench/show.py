@@ -46,10 +46,10 @@ def show(done: Benchmark) -> None:
         markup=False,
         highlight=False,
     )
-    speed = _table("Visible latency, from intended send to the first read_committed row that reflects the event")
+    speed = Table()
     for heading in ("engine", "answers", "events", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
         speed.add_column(heading, justify="left" if heading in ("engine", "answers") else "right")
-    cost = _table("Cost and state at the end")
+    cost = Table()
     headings = ("engine", "CPU s / 1M events", "state rows", "live", "on disk", "to restore", "slip p99 ms", "warm-up")
     for heading in headings:
         cost.add_column(heading, justify="left" if heading == "engine" else "right")
@@ -58,8 +58,12 @@ def show(done: Benchmark) -> None:
         speed.add_row(result.engine, _WORDS[result.outcome], *_speed(figures))
         if figures is not None:
             cost.add_row(result.engine, *_cost(figures), f"{result.warmup_s:g} s")
+    console.print(
+        "Visible latency: from when an event was due to the first read_committed row that reflects it", style="bold"
+    )
     console.print(speed)
     if cost.row_count:
+        console.print("Cost of the engine alone, and its state at the end", style="bold")
         console.print(cost)
     for result in results:
         if result.reason:
@@ -70,10 +74,6 @@ def show(done: Benchmark) -> None:
             told = f"{result.engine}: warm-up of {result.warmup_s:g} s: {result.warmup_because}"
             console.print(told, markup=False, highlight=False)
     console.print(f"Record: {done.run.path}", markup=False, highlight=False)
-
-
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold")
 
 
 def _speed(figures: Figures | None) -> list[str]:
@@ -92,7 +92,7 @@ def _cost(figures: Figures) -> list[str]:
     state = figures.state
     return [
         "not measured" if cpu is None else f"{cpu:.1f}",
-        "not told" if rows is None else f"{rows}",
+        "not told" if rows is None else f"{rows} of {figures.keys}",
         *(_size(size) for size in (state.live_bytes, state.disk_bytes, state.restore_bytes)),
         _ms(figures.slip_ns["p99"]),
     ]

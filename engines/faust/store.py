@@ -46,6 +46,10 @@ class _Family:
         self.handle = database.get_column_family_handle(name)
         self.get: Callable[[bytes], bytes | None] = self._family.get
 
+    def close(self) -> None:
+        """Let go of the database: it keeps its lock while any reference to a family lives."""
+        del self._family, self.handle, self.get
+
     def scan(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         iterator = self._family.iter()
         iterator.seek(first)
@@ -144,8 +148,9 @@ class Store(Generic[V]):
         return rows, live, sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
 
     def close(self) -> None:
-        """Close the database; it keeps its lock until every family is let go."""
-        del self.rows, self._rows, self._due
+        """Close the database and release its lock."""
+        self._rows.close()
+        self._due.close()
         self._database.close()
 
     def _write(self, batch: Any, key: bytes, data: bytes | None) -> None:

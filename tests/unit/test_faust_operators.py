@@ -88,6 +88,13 @@ JOINS = st.one_of(
     st.builds(join, streams("L", clock=True), streams("R", clock=True), BOUNDS, st.just(How.LEFT)),
 )
 PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(streams("in"), RUNNING, WINDOWED, WINDOWED, JOINS, JOINS)
+LEFT_JOINS = st.builds(
+    lambda delays, lo, width: Join(
+        Source("L", delay=timedelta(seconds=delays[0])), Source("R", delay=timedelta(seconds=delays[1])),
+        lo=timedelta(seconds=lo), hi=timedelta(seconds=lo + width), how=How.LEFT,
+    ),
+    st.tuples(st.integers(0, 4), st.integers(0, 4)), st.integers(-6, 3), st.integers(0, 9),
+)  # fmt: skip
 RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t":0}', b'{"k":"a","v":null,"t":5}',
         b'{"k":"a","i":"r","v":2,"t":1767225601000000,"more":[1]}', b'{"k":"a","v":2}']  # fmt: skip
 
@@ -111,6 +118,20 @@ def timelines(draw: st.DrawFn, inputs: tuple[str, ...]) -> Timeline:
             events.append(Event(key, time_us, f"e{number}", draw(st.integers(-2, 3)), input))
         steps.append(Send(tuple(events)))
     return tuple(steps)
+
+
+@st.composite
+def dense_joins(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
+    """Left joins of one key and close times, so that rows meet, and time passes them."""
+    sides = st.sampled_from(["L", "R"])
+    steps = draw(
+        st.lists(st.tuples(sides, st.lists(st.integers(0, 25), min_size=1, max_size=3)), min_size=2, max_size=7)
+    )
+    timeline = tuple(
+        Send(tuple(Event("a", at * 1_000_000, f"{n}_{m}", 1, side) for m, at in enumerate(times)))
+        for n, (side, times) in enumerate(steps)
+    )
+    return draw(LEFT_JOINS), timeline
 
 
 @st.composite
@@ -221,6 +242,12 @@ def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: b
 @settings(max_examples=1200, deadline=None)
 @given(scripts())
 def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> None:
+    check(*script, None, crash=False, wipe=False)
+
+
+@settings(max_examples=300, deadline=None)
+@given(dense_joins())
+def test_a_left_join_pads_what_met_nobody(script: tuple[Pipeline, Timeline]) -> None:
     check(*script, None, crash=False, wipe=False)
 
 

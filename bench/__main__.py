@@ -67,13 +67,13 @@ def _run(asked: argparse.Namespace) -> int:
     # Imported when needed: asking for help must not load a Kafka client.
     match asked.command:
         case "doctor":
-            from bench import doctor
+            from bench.doctor import main as doctor
 
-            return doctor.main()
+            return doctor()
         case "compare":
-            from bench import compare
+            from bench.compare import main as compare
 
-            return compare.main(broker=asked.broker, output=asked.output, seed=asked.seed)
+            return compare(broker=asked.broker, output=asked.output, seed=asked.seed)
         case _:
             return _bench(asked)
 

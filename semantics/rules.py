@@ -71,11 +71,11 @@ class Close(Enum):
 
 
 class JoinClock(Enum):
-    """The watermark that a join's buffers see."""
+    """How far the watermark must be past a buffered row's bound before the row is given up (and padded)."""
 
     EXACT = "exact"
     MINUS_1MS = "minus-1ms"
-    """One millisecond behind: the engine keeps a row that much longer, and pads it that much later."""
+    """A whole millisecond, counted in milliseconds. With times in whole milliseconds nobody sees the difference."""
 
 
 class RowLateness(Enum):

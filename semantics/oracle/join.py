@@ -55,7 +55,7 @@ class IntervalJoin(Operator):
         is_left = event.input == self._left_input
         side, other = (self.left, self.right) if is_left else (self.right, self.left)
         row = Kept(event.id, time_of(event), settled=False)
-        late = side.clocked and self.is_late(row.time_us, self._seen(before))
+        late = side.clocked and self.is_late(row.time_us, before)
         preserved = is_left and self.outer
         if late and not (preserved and self.rules.late_outer_row is LateOuterRow.PAD):
             return ()
@@ -97,13 +97,12 @@ class IntervalJoin(Operator):
     def close(self, now: int) -> None:
         if now < self.due:
             return
-        watermark = self._seen(now)
         # Where null rows come out at the bound, the row goes with them: else a null could stand beside a match.
         at_bound = self.outer and self.rules.outer_null is OuterNull.AT_BOUND
-        for key, row in self._expired(self.left, watermark, at_bound=at_bound):
+        for key, row in self._expired(self.left, now, at_bound=at_bound):
             if self.outer and not row.settled:
                 self._pad(key, row)
-        self._expired(self.right, watermark)
+        self._expired(self.right, now)
         sides = [side for side in (self.left, self.right) if side.evicts]
         bounds = (row.time_us + side.reach_us for side in sides for rows in side.rows.values() for row in rows)
         self.due = min(bounds, default=NEVER)
@@ -124,20 +123,19 @@ class IntervalJoin(Operator):
                 side.rows.setdefault(key, []).append(Kept(id, time_us, settled))
         self.due = BEFORE_ALL
 
-    def _seen(self, watermark: int) -> int:
-        return watermark - 1_000 if self.rules.join_clock is JoinClock.MINUS_1MS else watermark
-
     def _expired(self, side: Side, watermark: int, *, at_bound: bool = False) -> list[tuple[str | None, Kept]]:
         """Take the rows out of a buffer that can have no partner any more."""
         if not side.evicts:
             return []
-        last = watermark if at_bound else watermark - 1
+        last = watermark - side.reach_us if at_bound else watermark - side.reach_us - 1
+        if self.rules.join_clock is JoinClock.MINUS_1MS:
+            last = (watermark - side.reach_us) // 1_000 * 1_000 - 1_000
         expired: list[tuple[str | None, Kept]] = []
         for key, rows in list(side.rows.items()):
-            gone = [row for row in rows if row.time_us + side.reach_us <= last]
+            gone = [row for row in rows if row.time_us <= last]
             if gone:
                 expired += [(key, row) for row in gone]
-                side.rows[key] = [row for row in rows if row.time_us + side.reach_us > last]
+                side.rows[key] = [row for row in rows if row.time_us > last]
                 if not side.rows[key]:
                     del side.rows[key]
         return expired

@@ -1,0 +1,163 @@
+"""A pipeline as the streaming DataFrame that a Spark user would write for it: native operators only, nothing repaired.
+
+Columns of a stream: k (key), i (id), v (value), t (event time, a timestamp). Of what goes to the sink: key, value.
+Runs in the worker: it imports pyspark.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import reduce
+from typing import Any, TypeAlias, assert_never
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as sf
+
+from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.pipeline import (
+    Aggregate,
+    Emit,
+    Filter,
+    Function,
+    How,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    Session,
+    Source,
+    Stream,
+    Tumbling,
+)
+from semantics.time import us
+
+Columns: TypeAlias = dict[str, Any]
+
+EVENT_SCHEMA = "k string, i string, v bigint, t bigint"
+_COLUMN_OF = {"key": "k", "id": "i", "value": "v"}
+_OPERATOR = {
+    Op.ADD: operator.add,
+    Op.SUBTRACT: operator.sub,
+    Op.MULTIPLY: operator.mul,
+    Op.EQUAL: operator.eq,
+    Op.NOT_EQUAL: operator.ne,
+    Op.LESS: operator.lt,
+    Op.LESS_EQUAL: operator.le,
+    Op.GREATER: operator.gt,
+    Op.GREATER_EQUAL: operator.ge,
+    Op.AND: operator.and_,
+    Op.OR: operator.or_,
+}
+
+
+def sink_frame(
+    spark: SparkSession, pipeline: Pipeline, topics: Mapping[str, str], options: Mapping[str, str]
+) -> DataFrame:
+    """Return the frame whose `key` and `value` go to the Kafka sink.
+
+    `topics`: input name -> topic. `options`: of the Kafka source. Raises pyspark's `AnalysisException`.
+    """
+
+    def stream(node: Stream) -> DataFrame:
+        match node:
+            case Source(name, delay=delay):
+                return _source(spark, topics[name], options, delay)
+            case Filter(input, where):
+                return stream(input).where(_column(where))
+            case Select(input, value):
+                return stream(input).withColumn("v", _column(value))
+            case KeyBy(input, key):
+                return stream(input).withColumn("k", _column(key))
+            case _:
+                assert_never(node)
+
+    match pipeline:
+        case Aggregate():
+            frame, row = _aggregate(stream(pipeline.input), pipeline)
+        case Join():
+            frame, row = _join(stream(pipeline.left), stream(pipeline.right), pipeline)
+        case _:
+            frame, row = stream(pipeline), _event_row()
+    return frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
+
+
+def output_mode(pipeline: Pipeline) -> str:
+    """Return Spark's word for how the pipeline speaks."""
+    return "update" if isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE else "append"
+
+
+def _source(spark: SparkSession, topic: str, options: Mapping[str, str], delay: timedelta | None) -> DataFrame:
+    records = spark.readStream.format("kafka").options(**options).option("subscribe", topic).load()
+    event = records.select(sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e"))
+    frame = event.select("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"))
+    return frame if delay is None else frame.withWatermark("t", _interval(delay))
+
+
+def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Columns]:
+    match aggregate.window:
+        case Tumbling(size):
+            groups = frame.groupBy(sf.window("t", _interval(size)).alias("w"), "k")
+        case Session(gap):
+            groups = frame.groupBy(sf.session_window("t", _interval(gap)).alias("w"), "k")
+        case None:
+            groups = frame.groupBy("k")
+        case _:
+            assert_never(aggregate.window)
+    results = groups.agg(*(_function(function).alias(function.value) for function in aggregate.functions))
+    bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
+    return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
+
+
+def _function(function: Function) -> Column:
+    match function:
+        case Function.COUNT:
+            return sf.count(sf.lit(1))
+        case Function.SUM:
+            return sf.sum("v")
+        case _:
+            assert_never(function)
+
+
+def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
+    lt, rt = sf.col("l.t"), sf.col("r.t")
+    near = [sf.col("l.k") == sf.col("r.k"), rt >= lt + sf.lit(join.lo), rt <= lt + sf.lit(join.hi)]
+    match join.how:
+        case How.INNER:
+            how = "inner"
+        case How.LEFT:
+            how = "left_outer"
+        case _:
+            assert_never(join.how)
+    pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), how)
+    row = {"k": sf.col("l.k"), "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
+    return pairs, row
+
+
+def _event_row() -> Columns:
+    return {"k": sf.col("k"), "i": sf.col("i"), "v": sf.col("v"), "t": _micros("t")}
+
+
+def _column(expression: Expr) -> Column:
+    match expression:
+        case Field(name):
+            return sf.col(_COLUMN_OF[name])
+        case Literal(value):
+            return sf.lit(value).cast("bigint") if isinstance(value, int) else sf.lit(value)
+        case Binary(op, left, right):
+            return _OPERATOR[op](_column(left), _column(right))
+        case _:
+            assert_never(expression)
+
+
+def _micros(timestamp: str) -> Column:
+    return sf.unix_micros(timestamp)
+
+
+def _interval(duration: timedelta) -> str:
+    return f"{us(duration)} microseconds"
+
+
+def _named(row: Columns) -> list[Column]:
+    return [column.alias(name) for name, column in row.items()]

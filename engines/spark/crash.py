@@ -1,0 +1,135 @@
+"""Crash points, told by outside evidence: two folders of the checkpoint, and the ends of the output topics.
+
+Spark offers no place to stop a batch between its sink and its commit. So a watcher outside looks at the checkpoint all
+the time, stops the whole process group (SIGSTOP) at the sign of the point, and only then verifies where it stands. A
+sign that proves early is let go; one that came too late is *reconstructed*: the entries written since are taken back
+before the next start, which is what a crash a moment earlier would have left.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import assert_never
+
+from engines.contract import Reached
+from engines.errors import Deadline, UnsupportedPipeline
+from engines.process import Child
+from engines.spark.checkpoint import Checkpoint, Journal
+from semantics.timeline import CrashPoint
+
+POINTS = frozenset({CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_SINK, CrashPoint.AFTER_PROGRESS})
+NO_CRASH_BECAUSE = (
+    "From outside, Spark shows three moments of a batch: planned (offsets/N), written (output visible, no commits/N) "
+    "and done (commits/N). Its sink has no commit of its own, so after-commit is after-sink."
+)
+_LOOK_EVERY_S = 0.0001
+"""A commit entry is a draft for one to five milliseconds."""
+
+Written = Callable[[str], int]
+"""Job name -> how many records its output topic holds, committed or not."""
+
+
+class Watcher:
+    """Watches all jobs of one process from a thread of its own, from its making until `reached` or `close`."""
+
+    def __init__(self, point: CrashPoint, child: Child, jobs: Mapping[str, Checkpoint], written: Written) -> None:
+        if point not in POINTS:
+            raise UnsupportedPipeline("CrashPoint", f"Spark cannot be stopped at {point.value}. {NO_CRASH_BECAUSE}")
+        self._point = point
+        self._child = child
+        self._jobs = jobs
+        self._written = written
+        self._before = {name: written(name) for name in jobs}
+        self._judged = {name: checkpoint.last(_journal(point)) for name, checkpoint in jobs.items()}
+        self._found: Reached | None = None
+        self._error: Exception | None = None
+        self._closed = threading.Event()
+        self.undo: tuple[Checkpoint, int] | None = None
+        """A commit to take back before the next start."""
+        self._thread = threading.Thread(target=self._run, name="crash-watcher", daemon=True)
+        self._thread.start()
+
+    def reached(self, *, within: timedelta) -> Reached:
+        """Wait until the process stands still at the point. Raises `Deadline`."""
+        self._thread.join(within.total_seconds())
+        self.close()
+        if self._error is not None:
+            raise self._error
+        if self._found is None:
+            raise Deadline(f"Waited {within.total_seconds():g} s for a batch to come to {self._point.value}.")
+        return self._found
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._closed.is_set() and self._child.alive():
+                for name, checkpoint in self._jobs.items():
+                    batch = self._sign(name, checkpoint)
+                    if batch >= 0:
+                        self._child.pause()
+                        self._found = self._verify(name, checkpoint, batch)
+                        if self._found is not None:
+                            return
+                        self._child.resume()
+                time.sleep(_LOOK_EVERY_S)
+        except Exception as error:
+            # It belongs to the thread that waits.
+            self._error = error
+
+    def _sign(self, name: str, checkpoint: Checkpoint) -> int:
+        """Return the batch that shows the sign of the point; -1 if none does, or if it was judged already."""
+        journal = _journal(self._point)
+        done = checkpoint.last(journal)
+        batch = done if self._point is CrashPoint.AFTER_PROGRESS else max(done, checkpoint.writing(journal))
+        return batch if batch > self._judged[name] else -1
+
+    def _verify(self, name: str, checkpoint: Checkpoint, batch: int) -> Reached | None:
+        """Say where the stopped process stands; None if the batch is not the one, because it wrote nothing."""
+        rows = self._written(name) - self._before[name]
+        committed = checkpoint.has(Journal.COMMITTED, batch)
+        match self._point:
+            case CrashPoint.BEFORE_PROCESS:
+                if rows or committed:
+                    return self._take_back(checkpoint, batch, name, rows)
+                return Reached(
+                    evidence=f"{name}: batch {batch} is planned, its commit is absent, no output was written"
+                )
+            case CrashPoint.AFTER_SINK:
+                if not rows:
+                    # A batch without output has no such point; only a commit in the log makes it final.
+                    self._judged[name] = batch if committed else self._judged[name]
+                    return None
+                if committed:
+                    return self._take_back(checkpoint, batch, name, rows)
+                return Reached(evidence=f"{name}: {rows} rows of batch {batch} are visible, its commit is absent")
+            case CrashPoint.AFTER_PROGRESS:
+                if not rows:
+                    self._judged[name] = batch
+                    return None
+                return Reached(evidence=f"{name}: {rows} rows of batch {batch} are visible, its commit is there")
+            case _:
+                raise AssertionError(self._point)
+
+    def _take_back(self, checkpoint: Checkpoint, batch: int, name: str, rows: int) -> Reached:
+        self.undo = checkpoint, batch
+        evidence = f"{name}: {rows} rows of batch {batch} are visible; its commit came first and is taken back"
+        return Reached(evidence=evidence, reconstructed=True)
+
+
+def _journal(point: CrashPoint) -> Journal:
+    match point:
+        case CrashPoint.BEFORE_PROCESS:
+            return Journal.PLANNED
+        case CrashPoint.AFTER_SINK | CrashPoint.AFTER_PROGRESS:
+            return Journal.COMMITTED
+        case CrashPoint.AFTER_PROCESS | CrashPoint.MID_SINK | CrashPoint.AFTER_COMMIT:
+            raise AssertionError(point)
+        case _:
+            assert_never(point)

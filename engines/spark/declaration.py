@@ -1,0 +1,115 @@
+"""What Spark says of itself: every rule that it decides otherwise than the contract, and where that is written.
+
+Each was seen on 4.2.0 with Kafka before it was written down; the source says why it is so, and that it is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from engines import jars, java
+from engines.contract import Capability, Declaration, Override, Support
+from engines.errors import EnvironmentNotReady
+from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
+from semantics.pipeline import Aggregate, Emit, Pipeline, Session
+from semantics.rules import (
+    FilteredClock,
+    JoinClock,
+    LateCount,
+    NullTime,
+    RestartClock,
+    RowLateness,
+    Rules,
+    SessionLateness,
+    Sink,
+    WatermarkAdvance,
+    WatermarkResolution,
+    WatermarkScope,
+    WatermarkStart,
+)
+
+PYSPARK = "4.2.0"
+"""The release whose Kafka connector is in the lock of jars."""
+_GUIDE = f"https://spark.apache.org/docs/{PYSPARK}/streaming/apis-on-dataframes-and-datasets.html"
+_KAFKA = f"https://spark.apache.org/docs/{PYSPARK}/streaming/structured-streaming-kafka-integration.html"
+_SQL = f"https://github.com/apache/spark/blob/v{PYSPARK}/sql"
+_STREAMING = f"{_SQL}/core/src/main/scala/org/apache/spark/sql/execution/streaming"
+_STATEFUL = f"{_STREAMING}/operators/stateful"
+_CATALYST = f"{_SQL}/catalyst/src/main/scala/org/apache/spark/sql/catalyst"
+
+RULES = Rules(
+    watermark_scope=WatermarkScope.SOURCE_MAX,
+    watermark_advance=WatermarkAdvance.BATCH,
+    watermark_resolution=WatermarkResolution.MILLISECOND,
+    watermark_start=WatermarkStart.EPOCH,
+    filtered_clock=FilteredClock.IGNORED,
+    join_clock=JoinClock.MINUS_1MS,
+    row_lateness=RowLateness.AT_OR_BEFORE,
+    session_lateness=SessionLateness.OWN_SPAN,
+    null_time=NullTime.DROP_SILENTLY,
+    late_count=LateCount.PER_PARTIAL_AGGREGATE,
+    restart_clock=RestartClock.GLOBAL_ONLY,
+    sink=Sink.AT_LEAST_ONCE,
+)
+_SOURCES = {
+    "watermark_scope": f"{_GUIDE} 'Handling Late Data and Watermarking': the maximum event time seen by the engine; "
+    f"{_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats.merge keeps the highest of all tasks",
+    "watermark_advance": f"{_GUIDE} 'Handling Late Data and Watermarking': the watermark is set at the beginning of "
+    "every trigger; SPARK-42376: late rows are judged by the watermark of the batch before, state by its own",
+    "watermark_resolution": f"{_STATEFUL}/EventTimeWatermarkExec.scala: event time is measured in milliseconds",
+    "watermark_start": f"{_STREAMING}/runtime/WatermarkTracker.scala: globalWatermarkMs starts at 0, "
+    "and an input without events counts as 0",
+    "filtered_clock": f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin moves below "
+    "EventTimeWatermark what does not read the event time",
+    "join_clock": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateValueWatermark subtracts 1 from whole "
+    "milliseconds, because state is cleaned up inclusively",
+    "row_lateness": f"{_STATEFUL}/statefulOperators.scala: WatermarkSupport.watermarkExpression is "
+    "LessThanOrEqual(event time, watermark)",
+    "session_lateness": f"{_STATEFUL}/statefulOperators.scala: SessionWindowStateStoreRestoreExec drops late rows by "
+    "the end of their own session before it merges them into the state",
+    "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
+    "IsNotNull of the time column",
+    "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
+    "aggregation checks pre-aggregated rows",
+    "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps nextBatchWatermarkMs alone; "
+    "WatermarkTracker.scala: what each input has seen is a map in memory",
+    "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
+}
+
+
+def declaration(_variant: str = "") -> Declaration:
+    """Return the declaration of a variant; they do not differ in meaning."""
+    return Declaration(
+        engine="spark",
+        title="Spark Structured Streaming",
+        versions=_versions(),
+        rules=RULES,
+        overrides=tuple(Override(rule=rule, source=source) for rule, source in _SOURCES.items()),
+        capability=_capability,
+        crash_points=POINTS,
+        no_crash_because=NO_CRASH_BECAUSE,
+        warmup_s=15.0,
+        warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
+        "long.",
+    )
+
+
+def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
+    match pipeline:
+        case Aggregate(window=Session(), emit=Emit.UPDATE):
+            return Capability(
+                Support.UNSUPPORTED,
+                f"Session windows have no update mode ({_GUIDE} 'Types of time windows').",
+                error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+        case _:
+            return Capability(Support.NATIVE)
+
+
+def _versions() -> Mapping[str, str]:
+    found = {f"{jar.artifact}": jar.version for jar in jars.lock()[jars.Section.SPARK]}
+    try:
+        return {"pyspark": version("pyspark"), "java": java.find().version, **found}
+    except (PackageNotFoundError, EnvironmentNotReady):
+        return {"pyspark": f"{PYSPARK} (cannot run here)", **found}

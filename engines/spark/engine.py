@@ -1,0 +1,256 @@
+"""The adapter: jobs as running queries of one JVM, in a child process that answers requests.
+
+What Spark has read and committed is read from its checkpoints, not asked of it; see `engines/spark/checkpoint.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from engines import jars, java
+from engines.codec import to_json
+from engines.contract import (
+    Declaration,
+    Deployment,
+    Engine,
+    Job,
+    Log,
+    Place,
+    Progress,
+    Reached,
+    RunDirs,
+    Settings,
+    Settled,
+    StateSize,
+    Status,
+)
+from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
+from engines.process import Child
+from engines.spark.checkpoint import Checkpoint, Journal
+from engines.spark.crash import Watcher
+from engines.spark.declaration import PYSPARK, declaration
+from engines.spark.session import VARIANTS, environment, settings
+from engines.spark.state import disk_bytes, restore_bytes
+from semantics.timeline import CrashPoint
+
+_READY_WITHIN = timedelta(seconds=60)
+"""A cold JVM on a busy machine of two cores takes 8 s to a session, and as long to plan forty queries."""
+_STOP_WITHIN = timedelta(seconds=20)
+"""Stopping takes half a second; writing a class archive at the end takes 5 s."""
+
+
+class SparkEngine:
+    """Spark Structured Streaming as an engine."""
+
+    name = "spark"
+    variants: Mapping[str, str] = VARIANTS
+    needs_broker = True
+
+    def missing(self) -> str:
+        if importlib.util.find_spec("pyspark") is None:
+            return f"pyspark {PYSPARK} is not installed: `make setup`, or pip install 'weir[spark]'."
+        try:
+            if version("pyspark") != PYSPARK:
+                return f"pyspark {version('pyspark')} is installed, but its Kafka jars are those of {PYSPARK}."
+            java.find()
+            jars.spark_classpath()
+        except (PackageNotFoundError, EnvironmentNotReady) as error:
+            return str(error)
+        return ""
+
+    def declaration(self, variant: str = "") -> Declaration:
+        return declaration(variant)
+
+    async def deploy(self, jobs: Sequence[Job], *, log: Log, dirs: RunDirs, settings: Settings) -> Deployment:
+        deployment = SparkDeployment(jobs, log, dirs, settings)
+        await deployment.launch()
+        return deployment
+
+
+@dataclass(slots=True)
+class SparkDeployment:
+    """One JVM and its queries. `train`: the file to which the JVM writes a class archive at its end."""
+
+    jobs: Sequence[Job]
+    log: Log
+    dirs: RunDirs
+    settings: Settings
+    train: Path | None = None
+    _child: Child | None = None
+    _watcher: Watcher | None = None
+    _undo: tuple[Checkpoint, int] | None = None
+    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._checkpoints = {job.name: Checkpoint(self.dirs.durable / job.name) for job in self.jobs}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.stop()
+        self._kill()
+
+    async def launch(self) -> None:
+        """Start the process and all queries. Raises `UnsupportedPipeline`, `EngineFailed`, `Deadline`."""
+        argv = [sys.executable, "-m", "engines.spark.worker"]
+        found = await asyncio.to_thread(java.find)
+        classpath = await asyncio.to_thread(jars.spark_classpath)
+        conf = settings(
+            self.settings.profile,
+            jobs=len(self.jobs),
+            classpath=classpath,
+            local_dir=self.dirs.state,
+            java=found,
+            train=self.train,
+        )
+        self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
+        try:
+            await self._child.ready(within=_READY_WITHIN)
+            await self._child.request("open", within=_READY_WITHIN, conf=conf)
+            jobs = [self._describe(job) for job in self.jobs]
+            answer = await self._child.request("start", within=_READY_WITHIN, bootstrap=self.log.bootstrap, jobs=jobs)
+            if answer["refused"] is not None:
+                raise UnsupportedPipeline(answer["refused"]["error"], answer["refused"]["message"])
+        except BaseException:
+            self._kill()
+            raise
+
+    def _describe(self, job: Job) -> dict[str, Any]:
+        return {
+            "name": job.name,
+            "pipeline": to_json(job.pipeline),
+            "inputs": dict(job.inputs),
+            "output": job.output,
+            "checkpoint": str(self._checkpoints[job.name].path),
+        }
+
+    async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
+        deadline = time.monotonic() + within.total_seconds()
+        answers = await asyncio.gather(*(self._settle(name, asked, deadline) for name, asked in ends.items()))
+        done = {name: answer for name, answer in zip(ends, answers, strict=True) if answer.status is Status.SETTLED}
+        outputs = await asyncio.to_thread(self._outputs, done)
+        return {
+            name: answer
+            if name not in done
+            else Settled(status=Status.SETTLED, ends=outputs[name], progress=answer.progress)
+            for name, answer in zip(ends, answers, strict=True)
+        }
+
+    async def _settle(self, name: str, asked: Mapping[Place, int], deadline: float) -> Settled:
+        """Drain one job until its committed position covers what is asked."""
+        checkpoint, late = self._checkpoints[name], 0
+        while True:
+            within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
+            try:
+                answer = await self._running().request("drain", within=within, job=name)
+            except Deadline as error:
+                return Settled(status=Status.DEADLINE, detail=f"{error} {_behind(checkpoint, asked)}")
+            if "failed" in answer:
+                return Settled(status=Status.FAILED, detail=answer["failed"])
+            late += answer["late"]
+            if not _behind(checkpoint, asked):
+                committed = checkpoint.last(Journal.COMMITTED)
+                watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
+                progress = Progress(watermark_us=watermark_us, late=late, state_rows=answer["rows"])
+                return Settled(status=Status.SETTLED, progress=progress)
+            # The drain had begun before the newest records were planned: once more. Each waits for a whole trigger.
+
+    def _outputs(self, names: Collection[str]) -> dict[str, dict[Place, int]]:
+        """Return the ends of the jobs' outputs. What a batch wrote is acknowledged before it commits."""
+        places = {job.name: [(job.output, n) for n in range(job.partitions)] for job in self.jobs if job.name in names}
+        if not places:
+            return {}
+        found = self.log.ends([place for job in places.values() for place in job], committed=False)
+        return {name: {place: found[place] for place in mine} for name, mine in places.items()}
+
+    async def state(self, job: str) -> StateSize:
+        found = await self._running().request("state", within=_READY_WITHIN, job=job)
+        # RocksDB's local folders do not say whose they are.
+        alone = len(self.jobs) == 1
+        return StateSize(
+            rows=found["rows"],
+            live_bytes=found["live_bytes"],
+            disk_bytes=await asyncio.to_thread(disk_bytes, self.dirs.state) if alone else None,
+            restore_bytes=await asyncio.to_thread(restore_bytes, self._checkpoints[job].path),
+        )
+
+    async def arm(self, point: CrashPoint) -> None:
+        self._disarm()
+        self._watcher = await asyncio.to_thread(Watcher, point, self._running(), self._checkpoints, self._written)
+
+    def _written(self, name: str) -> int:
+        return sum(self._outputs([name])[name].values())
+
+    async def reached(self, *, within: timedelta) -> Reached:
+        watcher = self._watcher
+        if watcher is None:
+            raise EngineFailed("No crash point is armed: call arm() first.")
+        reached = await asyncio.to_thread(watcher.reached, within=within)
+        self._undo = watcher.undo
+        return reached
+
+    def processes(self) -> Sequence[Child]:
+        return () if self._child is None else (self._child,)
+
+    async def stop(self) -> None:
+        self._disarm()
+        child = self._child
+        if child is not None and child.alive():
+            await child.request("stop", within=_STOP_WITHIN)
+            await child.terminate(within=_STOP_WITHIN)
+
+    async def restart(self, *, wipe_state: bool = False) -> None:
+        await self.stop()
+        self._kill()
+        if self._undo is not None:
+            checkpoint, batch = self._undo
+            checkpoint.forget(batch)
+            self._undo = None
+        if wipe_state:
+            await asyncio.to_thread(shutil.rmtree, self.dirs.state)
+            self.dirs.state.mkdir()
+        await self.launch()
+
+    def _running(self) -> Child:
+        if self._child is None:
+            raise EngineFailed("This Spark deployment is not running.")
+        return self._child
+
+    def _disarm(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
+
+    def _kill(self) -> None:
+        self._disarm()
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+
+def _behind(checkpoint: Checkpoint, asked: Mapping[Place, int]) -> str:
+    """Return what of the input is not committed yet; empty if all is."""
+    committed = checkpoint.last(Journal.COMMITTED)
+    position = checkpoint.position(committed) if committed >= 0 else {}
+    missing = [
+        f"{t}/{p} {position.get((t, p), 0)} of {end}" for (t, p), end in asked.items() if position.get((t, p), 0) < end
+    ]
+    return f"Committed: {', '.join(missing)}." if missing else ""
+
+
+ENGINE: Engine = SparkEngine()

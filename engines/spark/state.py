@@ -1,0 +1,65 @@
+"""How big the state is: rows and bytes read back from the checkpoint, files as they lie, and what a restore must read.
+
+`live` runs in the worker and asks Spark's own state reader; the others look at files from outside.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+_BOOKKEEPING = "keyToNumValues"
+"""A join keeps how many rows a key has beside the rows themselves: bytes of state, but no rows."""
+_VERSIONED = re.compile(r"(\d+)\.(changelog|zip)")
+
+
+def live(spark: Any, checkpoint: Path) -> tuple[int, int]:
+    """Return the committed state's rows, and the bytes of their keys and values written as JSON."""
+    if not (checkpoint / "state").exists():
+        return 0, 0
+    rows = size = 0
+    stores = spark.read.format("state-metadata").load(str(checkpoint)).select("operatorId", "stateStoreName").distinct()
+    for store in stores.collect():
+        # By store and not by side of the join: that option of the reader fails without generated code.
+        reader = spark.read.format("statestore").option("operatorId", store.operatorId)
+        frame = reader.option("storeName", store.stateStoreName).load(str(checkpoint))
+        found = frame.selectExpr("count(*) as rows", "sum(octet_length(to_json(struct(key, value)))) as bytes").first()
+        rows += 0 if store.stateStoreName.endswith(_BOOKKEEPING) else found.rows
+        size += found.bytes or 0
+    return rows, size
+
+
+def disk_bytes(local_dir: Path) -> int:
+    """Return the bytes of all local RocksDB files of one Spark process."""
+    return sum(_size(path) for path in local_dir.glob("**/StateStoreId*/workingDir*/*"))
+
+
+def restore_bytes(checkpoint: Path) -> int:
+    """Return what a machine without local state must read: newest snapshots, and the changelogs after them."""
+    stores = {path.parent for path in (checkpoint / "state").glob("**/*") if _VERSIONED.fullmatch(path.name)}
+    return sum(_restore_bytes(store) for store in stores)
+
+
+def _restore_bytes(store: Path) -> int:
+    versions = [(int(match[1]), match[2]) for path in store.iterdir() if (match := _VERSIONED.fullmatch(path.name))]
+    snapshot = max((version for version, kind in versions if kind == "zip"), default=0)
+    later = [version for version, kind in versions if kind == "changelog" and version > snapshot]
+    total = sum(_size(store / f"{version}.changelog") for version in later)
+    return total + (_snapshot_bytes(store / f"{snapshot}.zip") if snapshot else 0)
+
+
+def _snapshot_bytes(path: Path) -> int:
+    """Return the size of a snapshot: its archive of small files, and the SST files that it shares with others."""
+    with zipfile.ZipFile(path) as archive:
+        description = archive.read("metadata").decode().partition("\n")[2]
+    return _size(path) + sum(int(file["sizeBytes"]) for file in json.loads(description)["sstFiles"])
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # Spark deletes behind our back.
+        return 0

@@ -1,0 +1,143 @@
+"""The program in the child process: owns the JVM, runs every job as a streaming query, answers requests.
+
+Requests and answers are JSON lines (`engines/process.py`). Each request has a thread of its own, because waiting for a
+query blocks; the work itself is in the JVM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pyspark.errors import PySparkException
+from pyspark.errors.exceptions.captured import AnalysisException, StreamingQueryException
+from pyspark.sql import SparkSession
+
+from engines.codec import from_json
+from engines.spark.compile import output_mode, sink_frame
+from engines.spark.session import SOURCE_OPTIONS
+from engines.spark.state import live
+
+_STARTERS = 4
+"""Threads that start queries: two fill two cores, the others wait for Kafka meanwhile."""
+
+
+@dataclass(slots=True)
+class _Query:
+    """A running job. `counted`: the last batch whose late rows were told."""
+
+    stream: Any
+    checkpoint: Path
+    counted: int = -1
+
+
+class Worker:
+    """The verbs of the protocol; each returns what goes into the answer."""
+
+    def __init__(self) -> None:
+        self._spark: Any = None
+        self._queries: dict[str, _Query] = {}
+
+    def open(self, conf: Mapping[str, str]) -> dict[str, Any]:
+        """Start the JVM with these settings."""
+        builder = SparkSession.builder.appName("weir")
+        for name, value in conf.items():
+            builder = builder.config(name, value)
+        self._spark = builder.getOrCreate()
+        return {"jvm": self._spark._jvm.java.lang.ProcessHandle.current().pid()}
+
+    def start(self, bootstrap: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Start all jobs; tell of the first one that Spark refuses."""
+        with ThreadPoolExecutor(_STARTERS) as pool:
+            refusals = [refusal for refusal in pool.map(lambda job: self._start(bootstrap, job), jobs) if refusal]
+        return {"refused": refusals[0] if refusals else None}
+
+    def _start(self, bootstrap: str, job: Mapping[str, Any]) -> dict[str, str] | None:
+        pipeline = from_json(job["pipeline"])
+        source = SOURCE_OPTIONS | {"kafka.bootstrap.servers": bootstrap}
+        sink = {"kafka.bootstrap.servers": bootstrap, "topic": job["output"], "checkpointLocation": job["checkpoint"]}
+        try:
+            frame = sink_frame(self._spark, pipeline, job["inputs"], source)
+            writer = frame.writeStream.format("kafka").options(**sink).outputMode(output_mode(pipeline))
+            self._queries[job["name"]] = _Query(writer.queryName(job["name"]).start(), Path(job["checkpoint"]))
+        except AnalysisException as error:
+            condition = error.getCondition() or type(error).__name__
+            return {"job": job["name"], "error": condition, "message": str(error).partition("\n")[0]}
+        return None
+
+    def drain(self, job: str) -> dict[str, Any]:
+        """Wait until the job has processed what there is, the no-data batch included; tell of it."""
+        query = self._queries[job]
+        try:
+            query.stream.processAllAvailable()
+        except StreamingQueryException as error:
+            return {"failed": str(error).partition("\n=== Streaming Query ===")[0]}
+        late, rows = 0, None
+        for progress in reversed([json.loads(progress.json) for progress in query.stream.recentProgress]):
+            operators = progress["stateOperators"]
+            rows = sum(operator["numRowsTotal"] for operator in operators) if rows is None else rows
+            if progress["batchId"] <= query.counted:
+                break
+            late += sum(operator["numRowsDroppedByWatermark"] for operator in operators)
+        last = query.stream.lastProgress
+        query.counted = query.counted if last is None else last.batchId
+        return {"late": late, "rows": live(self._spark, query.checkpoint)[0] if rows is None else rows}
+
+    def state(self, job: str) -> dict[str, Any]:
+        """Read the job's committed state back."""
+        rows, size = live(self._spark, self._queries[job].checkpoint)
+        return {"rows": rows, "live_bytes": size}
+
+    def stop(self) -> dict[str, Any]:
+        """Stop the queries and the JVM, and wait for both."""
+        with ThreadPoolExecutor(_STARTERS) as pool:
+            list(pool.map(lambda query: query.stream.stop(), self._queries.values()))
+        jvm = self._spark.sparkContext._gateway.proc
+        self._spark.stop()
+        jvm.stdin.close()
+        jvm.wait()
+        return {}
+
+
+def serve(requests: IO[str], answers: IO[str]) -> None:
+    """Answer every line of `requests` until they end."""
+    worker, lock = Worker(), threading.Lock()
+
+    def say(message: Mapping[str, Any]) -> None:
+        with lock:
+            print(json.dumps(message), file=answers, flush=True)
+
+    def answer(number: int, do: str, fields: Mapping[str, Any]) -> None:
+        try:
+            say({"id": number, "ok": getattr(worker, do)(**fields)})
+        except PySparkException as error:
+            say({"id": number, "class": type(error).__name__, "error": str(error).partition("\n")[0]})
+        except Exception as error:
+            # Whatever it was, the one who asked must hear of it.
+            say({"id": number, "class": type(error).__name__, "error": str(error)})
+
+    say({"ready": {}})
+    for line in requests:
+        request = json.loads(line)
+        number, do = request.pop("id"), request.pop("do")
+        threading.Thread(target=answer, args=(number, do, request), name=f"{do}-{number}", daemon=True).start()
+
+
+def main() -> None:
+    """Serve on stdin and stdout, and end with them. The JVM and all libraries get stderr for both."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    serve(sys.stdin, answers)
+    # The JVM ends when our end of its pipe closes; threads that wait for a query must not hold us here.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -36,11 +36,12 @@ def group(pgid: int) -> list[psutil.Process]:
 def await_gone(processes: Collection[psutil.Process]) -> None:
     """Wait until all have ended. One that nobody has reaped has ended: in a container, nobody may ever reap it."""
     deadline = time.monotonic() + GONE_WITHIN_S
-    while any(_runs(process) for process in processes) and time.monotonic() < deadline:
+    while any(runs(process) for process in processes) and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """Return whether it is alive; a zombie is not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,0 +1,191 @@
+"""Children answer, fail and die as promised, and nothing of ours outlives us: with real processes and real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engines.errors import Deadline, EngineFailed
+from engines.process import Child, remove_dir, scratch_dir
+from engines.warden import group, runs
+
+WITHIN = timedelta(seconds=20)
+SHORT = timedelta(milliseconds=200)
+ROOT = Path(__file__).parents[2]
+
+ANSWERS = """
+import json, sys, time
+print("a library says hello", flush=True)
+print(json.dumps({"ready": {"pid": 7}}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    match asked["do"]:
+        case "add":
+            answer = {"ok": {"sum": asked["a"] + asked["b"]}}
+        case "fail":
+            print("about to fail", file=sys.stderr, flush=True)
+            answer = {"error": "no such key", "class": "KeyError"}
+        case "die":
+            print("last words", file=sys.stderr, flush=True)
+            sys.exit(3)
+        case "hang":
+            continue
+    print(json.dumps({"id": asked["id"], **answer}), flush=True)
+"""
+
+
+def until(condition: Callable[[], object], says: str) -> None:
+    """Wait for a condition that a real process must bring about."""
+    deadline = time.monotonic() + WITHIN.total_seconds()
+    while not condition():
+        assert time.monotonic() < deadline, says
+        time.sleep(0.01)  # Between two looks.
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[Child]:
+    started = Child("worker", [sys.executable, "-c", ANSWERS], log=tmp_path / "worker.log", talk=True)
+    yield started
+    started.kill()
+
+
+async def test_a_child_is_ready_and_answers(child: Child) -> None:
+    assert await child.ready(within=WITHIN) == {"pid": 7}
+    assert await child.request("add", a=1, b=2, within=WITHIN) == {"sum": 3}
+
+
+async def test_an_error_answered_names_its_class_and_shows_the_log(child: Child) -> None:
+    with pytest.raises(EngineFailed, match=r"(?s)worker: KeyError: no such key.*about to fail"):
+        await child.request("fail", within=WITHIN)
+    assert await child.request("add", a=1, b=1, within=WITHIN) == {"sum": 2}
+
+
+async def test_death_in_mid_request_is_told_with_code_and_log(child: Child) -> None:
+    with pytest.raises(EngineFailed, match=r"(?s)ended with exit code 3.*last words"):
+        await child.request("die", within=WITHIN)
+
+
+async def test_a_request_to_the_dead_fails_at_once(child: Child) -> None:
+    await child.ready(within=WITHIN)
+    os.killpg(child.pid, signal.SIGKILL)
+    with pytest.raises(EngineFailed, match="SIGKILL"):
+        await child.request("add", a=1, b=1, within=WITHIN)
+    with pytest.raises(EngineFailed, match="SIGKILL"):
+        await child.request("add", a=1, b=1, within=timedelta(days=1))
+
+
+async def test_silence_is_a_deadline_that_says_for_what(child: Child) -> None:
+    await child.ready(within=WITHIN)
+    with pytest.raises(Deadline, match="worker to answer 'hang'"):
+        await child.request("hang", within=SHORT)
+    assert await child.request("add", a=2, b=2, within=WITHIN) == {"sum": 4}
+
+
+async def test_a_stopped_child_answers_after_it_is_resumed(child: Child) -> None:
+    await child.ready(within=WITHIN)
+    child.pause()
+    with pytest.raises(Deadline):
+        await child.request("add", a=1, b=1, within=SHORT)
+    child.resume()
+    assert await child.request("add", a=1, b=2, within=WITHIN) == {"sum": 3}
+
+
+async def test_terminate_lets_it_end_and_kills_the_stubborn(tmp_path: Path) -> None:
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    )
+    child = Child("mule", [sys.executable, "-c", stubborn], log=tmp_path / "log")
+    until(lambda: (tmp_path / "log").read_text(), "it never started")
+    await child.terminate(within=SHORT)
+    assert not child.alive()
+    child.kill()  # Once more is nothing.
+
+
+def test_kill_takes_the_grandchildren_and_counts_their_cpu(tmp_path: Path) -> None:
+    family = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    child = Child("family", [sys.executable, "-c", family], log=tmp_path / "log")
+    until(lambda: len(group(child.pid)) == 2 and child.cpu_seconds() > 0.2, "no grandchild at work")
+    members = group(child.pid)
+    child.kill()
+    assert not any(map(runs, members))
+
+
+def test_a_grandchild_is_killed_though_its_parent_has_gone(tmp_path: Path) -> None:
+    orphan = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])"
+    child = Child("parent", [sys.executable, "-c", orphan], log=tmp_path / "log")
+    until(lambda: not child.alive(), "the parent did not end")
+    (left,) = group(child.pid)
+    child.kill()
+    assert not runs(left)
+
+
+def test_a_scratch_directory_goes_when_it_is_removed() -> None:
+    path = scratch_dir("test")
+    (path / "file").write_text("x")
+    remove_dir(path)
+    assert not path.exists()
+
+
+HOLDER = """
+import json, sys, time
+from pathlib import Path
+from engines.process import Child, scratch_dir
+from engines.warden import group
+scratch = scratch_dir("test")
+family = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+child = Child("family", [sys.executable, "-c", family], log=scratch / "log")
+while len(group(child.pid)) < 2:
+    time.sleep(0.01)
+print(json.dumps({"pids": [member.pid for member in group(child.pid)], "scratch": str(scratch)}), flush=True)
+END
+"""
+
+
+SLEEP = "time.sleep(600)"
+
+
+@pytest.mark.parametrize(
+    ("end", "sent", "code"),
+    [
+        pytest.param(SLEEP, signal.SIGKILL, -signal.SIGKILL, id="SIGKILL"),
+        pytest.param(SLEEP, signal.SIGTERM, -signal.SIGTERM, id="SIGTERM"),
+        pytest.param(SLEEP, signal.SIGHUP, -signal.SIGHUP, id="SIGHUP"),
+        pytest.param(SLEEP, signal.SIGINT, -signal.SIGINT, id="Ctrl-C"),
+        pytest.param("raise RuntimeError", None, 1, id="an error"),
+        pytest.param("", None, 0, id="the end"),
+    ],
+)
+def test_nothing_outlives_us_however_we_end(end: str, sent: signal.Signals | None, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER.replace("END", end)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as holder:
+        assert holder.stdout is not None
+        told = json.loads(holder.stdout.readline())
+        if sent is not None:
+            assert all(map(psutil.pid_exists, told["pids"]))
+            assert Path(told["scratch"]).is_dir()
+            os.killpg(holder.pid, sent)
+        assert holder.wait(WITHIN.total_seconds()) == code
+        until(lambda: not any(map(_alive, told["pids"])), "a child or grandchild outlived us")
+        until(lambda: not Path(told["scratch"]).exists(), "the scratch directory was left")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return runs(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False

@@ -21,7 +21,7 @@ import numpy as np
 
 from bench import load, probe
 from bench.evidence import Evidence
-from bench.latency import percentiles, slip_gate
+from bench.latency import percentiles, quarters, slip_gate
 from bench.plan import Plan
 from bench.runs import Run
 from engines import registry
@@ -63,6 +63,8 @@ class Figures:
     samples: int
     """Events due after the warm-up; each is one latency."""
     latency_ns: dict[str, int | None]
+    quarters_p50_ns: list[int | None]
+    """Medians of the four quarters of the measured interval."""
     slip_ns: dict[str, int | None]
     """How late the generator itself was."""
     cpu_s_per_million: float | None
@@ -199,6 +201,7 @@ class _Cell:
             return judgement, Figures(
                 samples=len(samples.latency_ns),
                 latency_ns=percentiles(samples.latency_ns),
+                quarters_p50_ns=quarters(samples.latency_ns),
                 slip_ns=percentiles(samples.slip_ns),
                 cpu_s_per_million=None if cpu_s is None else cpu_s * 1e6 / len(samples.latency_ns),
                 drain_s=drain_s,

@@ -6,6 +6,7 @@ writes a row an event and one that writes a row a batch are measured by the same
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ TAIL_SAMPLES = 20
 SLIP_FLOOR_NS = 5_000_000
 """Five ticks of the generator: below, the schedule was kept as well as this clock keeps it."""
 SLIP_SHARE = 0.05
+UNSTEADY = 2
+"""Between the medians of two quarters; a steady engine's differ by a tenth or two."""
 
 
 def first_reflections(
@@ -53,6 +56,22 @@ def percentiles(samples_ns: NDArray[np.int64]) -> dict[str, int | None]:
         told[f"p{permille / 10:g}"] = int(ordered[rank - 1]) if beyond >= TAIL_SAMPLES * 1000 else None
     told["max"] = int(ordered[-1]) if len(ordered) else None
     return told
+
+
+def quarters(samples_ns: NDArray[np.int64]) -> list[int | None]:
+    """Return the medians of the four quarters of the samples, in the order taken: whether the engine was steady."""
+    return [percentiles(quarter)["p50"] for quarter in np.array_split(samples_ns, 4)]
+
+
+def unsteady(medians_ns: Sequence[int | None]) -> str:
+    """Return what an unsteady course says of the figures; empty if the medians stay within a factor of two."""
+    told = [median for median in medians_ns if median is not None]
+    if len(told) < len(medians_ns) or max(told) <= UNSTEADY * min(told):
+        return ""
+    course = ", ".join(f"{median / 1e6:.1f}" for median in told)
+    if told[-1] == max(told):
+        return f"not steady, p50 by quarter {course} ms: it may be falling behind; try a lower --rate"
+    return f"not steady, p50 by quarter {course} ms: try a longer --warmup, or a quieter machine"
 
 
 def slip_gate(slip_p99_ns: int | None, latency_p50_ns: int | None) -> str:

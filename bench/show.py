@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.cell import Figures, Say
+from bench.cell import Figures, Result, Say
+from bench.latency import unsteady
 from bench.measure import Benchmark
 from semantics.checkers.delivery import Outcome
 
@@ -34,46 +35,72 @@ def progress() -> Iterator[Say]:
 
 def show(done: Benchmark) -> None:
     """Print the tables: answers and latency, then cost and state, then what must be said about them."""
-    plan, results = done.plan, done.results
-    console = Console()
+    console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
-    if plan.heading:
-        console.print(plan.heading, style="bold yellow", markup=False)
-    console.print(
-        f"{plan.scenario.name}: {plan.scenario.claim}; {plan.rate:g} events/s for {plan.duration_s:g} s,"
-        f" {plan.partitions} partitions, seed {plan.seed}",
-        markup=False,
-        highlight=False,
-    )
-    speed = Table()
-    for heading in ("engine", "answers", "events", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
-        speed.add_column(heading, justify="left" if heading in ("engine", "answers") else "right")
-    cost = Table()
-    headings = ("engine", "CPU s / 1M events", "state rows", "live", "on disk", "to restore", "slip p99 ms", "warm-up")
-    for heading in headings:
-        cost.add_column(heading, justify="left" if heading == "engine" else "right")
-    for result in results:
-        figures = result.figures
-        speed.add_row(result.engine, _WORDS[result.outcome], *_speed(figures))
-        if figures is not None:
-            cost.add_row(result.engine, *_cost(figures), f"{result.warmup_s:g} s")
+    if done.plan.heading:
+        console.print(done.plan.heading, style="bold yellow", markup=False)
+    for line in _setting(done):
+        console.print(line, markup=False)
     console.print(
         "Visible latency: from when an event was due to the first read_committed row that reflects it", style="bold"
     )
-    console.print(speed)
-    if cost.row_count:
+    console.print(_latency_table(done.results))
+    measured = [(result, result.figures) for result in done.results if result.figures is not None]
+    if measured:
         console.print("Cost of the engine alone, and its state at the end", style="bold")
-        console.print(cost)
+        console.print(_cost_table(measured))
+    for result in done.results:
+        for line in _remarks(result):
+            console.print(f"{result.engine}: {line}", markup=False)
+    console.print(f"Record: {done.run.path}", markup=False)
+
+
+def _setting(done: Benchmark) -> Iterator[str]:
+    plan, host, versions = done.plan, done.run.manifest["host"], done.run.manifest["versions"]
+    yield (
+        f"{plan.scenario.name}: {plan.scenario.claim}; {plan.rate:g} events/s for {plan.duration_s:g} s,"
+        f" {plan.partitions} partitions, seed {plan.seed}"
+    )
+    yield (
+        f"{host['cores']} cores, {host['memory_bytes'] / 2**30:.0f} GiB, load {host['load_before']} before;"
+        f" Kafka {versions['kafka']}, Python {versions['python']}"
+    )
+
+
+def _latency_table(results: Sequence[Result]) -> Table:
+    table = Table()
+    for heading in ("engine", "answers"):
+        table.add_column(heading)
+    for heading in ("events", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
+        table.add_column(heading, justify="right")
     for result in results:
-        if result.reason:
-            console.print(f"{result.engine}: {_WORDS[result.outcome]}: {result.reason}", markup=False, highlight=False)
-        if result.figures is not None and result.figures.repeats:
-            console.print(f"{result.engine}: {result.figures.repeats} rows came again, as it declares", markup=False)
-        if result.warmup_because:
-            told = f"{result.engine}: warm-up of {result.warmup_s:g} s: {result.warmup_because}"
-            console.print(told, markup=False, highlight=False)
-    console.print(f"Record: {done.run.path}", markup=False, highlight=False)
+        table.add_row(result.engine, _WORDS[result.outcome], *_speed(result.figures))
+    return table
+
+
+def _cost_table(measured: Sequence[tuple[Result, Figures]]) -> Table:
+    table = Table()
+    table.add_column("engine")
+    for heading in ("CPU s / 1M events", "state rows", "live", "on disk", "to restore", "slip p99 ms", "warm-up s"):
+        table.add_column(heading, justify="right")
+    for result, figures in measured:
+        table.add_row(result.engine, *_cost(figures), f"{result.warmup_s:g}")
+    return table
+
+
+def _remarks(result: Result) -> Iterator[str]:
+    if result.reason:
+        yield f"{_WORDS[result.outcome]}: {result.reason}"
+    if result.figures is not None:
+        if result.figures.repeats:
+            yield f"{result.figures.repeats} rows came again, as it declares"
+        if course := unsteady(result.figures.quarters_p50_ns):
+            yield course
+    if result.warmup_because:
+        yield f"warm-up of {result.warmup_s:g} s: {result.warmup_because}"
+    if result.versions:
+        yield ", ".join(f"{name} {version}" for name, version in result.versions.items())
 
 
 def _speed(figures: Figures | None) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.latency import first_reflections, percentiles, slip_gate
+from bench.latency import first_reflections, percentiles, quarters, slip_gate, unsteady
 from scenarios.scenario import occurrences
 
 
@@ -82,3 +82,24 @@ def test_the_gate_is_five_ms_or_five_percent_of_the_median(slip_ms: float, laten
 
 def test_without_percentiles_the_gate_cannot_pass() -> None:
     assert "too few events" in slip_gate(None, 10)
+
+
+def test_quarters_follow_the_course() -> None:
+    course = np.repeat([40, 30, 20, 10], 100)
+    assert quarters(course) == [40, 30, 20, 10]
+    assert quarters(course[:8]) == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("medians", "says"),
+    [
+        ([10, 12, 20, 11], ""),
+        ([40, 30, 20, 10], "longer --warmup"),
+        ([10, 20, 30, 40], "falling behind"),
+        ([10, 40, 10, 10], "quieter machine"),
+        ([None, 40, 10, 10], ""),
+    ],
+)
+def test_a_median_that_moves_by_more_than_two_is_told(medians: list[int | None], says: str) -> None:
+    assert says in unsteady(medians)
+    assert bool(unsteady(medians)) is bool(says)

@@ -24,6 +24,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"-?\d+")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _UNIT = re.compile(r"us|ms|s|m|h|d")
+_COUNT = re.compile(r"\d+")
 FIGURES = ("wm", "state", "late", "dead")
 
 
@@ -53,8 +54,10 @@ def parse_demand(strings: Sequence[str]) -> tuple[tuple[Row, ...], dict[str, int
             name = figure[0][:-1]
             if name not in FIGURES:
                 scan.fail(f"no figure {name!r}; there are {', '.join(FIGURES)}")
+            if name in figures:
+                scan.fail(f"{name} is named twice")
             scan.at = figure.end()
-            figures[name] = scan.time() if name == "wm" else int(scan.take(_INTEGER, "a whole number"))
+            figures[name] = scan.time() if name == "wm" else int(scan.take(_COUNT, "a count"))
     return tuple(rows), figures
 
 
@@ -127,9 +130,9 @@ class _Scanner:
         self.at += len(literal) if found else 0
         return found
 
-    def must(self, literal: str) -> None:
+    def must(self, literal: str, what: str = "") -> None:
         if not self.next_is(literal):
-            self.fail(f"expected {literal!r}")
+            self.fail(f"expected {what or repr(literal)}")
 
     def take(self, pattern: re.Pattern[str], what: str) -> str:
         match = pattern.match(self.text, self.at)
@@ -176,7 +179,7 @@ def _event(scan: _Scanner, id: str) -> Event:
     value = int(scan.take(_INTEGER, "a whole number")) if scan.next_is("=") else 1
     scan.must("@")
     time_us = scan.time()
-    partition = int(scan.take(re.compile(r"\d+"), "a partition")) if scan.next_is("/") else 0
+    partition = int(scan.take(_COUNT, "a partition")) if scan.next_is("/") else 0
     return Event(key, time_us, id, value, prefix[1] if prefix else "in", partition)
 
 
@@ -210,13 +213,18 @@ def _values(scan: _Scanner) -> Values:
     if scan.next_is("="):
         return (("", int(scan.take(_INTEGER, "a whole number"))),)
     scan.must("{")
-    values: list[tuple[str, int]] = []
-    while not scan.next_is("}"):
+    values: dict[str, int] = {}
+    while not values or not scan.next_is("}"):
+        if values:
+            scan.must(" ", "a space or '}'")
+        start = scan.at
         name = scan.take(_NAME, "the name of an aggregate")
+        if name in values:
+            scan.at = start
+            scan.fail(f"{name} is named twice")
         scan.must("=")
-        values.append((name, int(scan.take(_INTEGER, "a whole number"))))
-        scan.next_is(" ")
-    return tuple(values)
+        values[name] = int(scan.take(_INTEGER, "a whole number"))
+    return tuple(values.items())
 
 
 def _ref(scan: _Scanner) -> Ref | None:

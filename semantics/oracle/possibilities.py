@@ -34,7 +34,7 @@ from semantics.timeline import (
     sentinel,
 )
 
-MOST_STATES = 20_000
+MOST_STATES = 5_000
 """States of one step beyond which a script is no script any more: its outcome cannot be demanded."""
 
 

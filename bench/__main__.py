@@ -27,14 +27,21 @@ def parser() -> argparse.ArgumentParser:
         description="Measure engines under one load on a real Kafka broker; no figure for wrong answers.",
         epilog=__doc__.partition("\n\n")[2] if __doc__ else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     commands = top.add_subparsers(dest="command", metavar="[doctor | compare]")
     commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
     compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
     for command in (top, compare):
-        command.add_argument("--broker", metavar="HOST:PORT", help="your own Kafka (default: an embedded one)")
-        command.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="default: runs/")
-        command.add_argument("--seed", type=int, default=1, help="of all that is random (default: 1)")
+        # A subcommand's own default would overwrite what was said before it.
+        unsaid = argparse.SUPPRESS if command is compare else None
+        command.add_argument("--broker", default=unsaid, metavar="HOST:PORT", help="your own Kafka (default: embedded)")
+        command.add_argument(
+            "--output", default=unsaid or Path("runs"), type=Path, metavar="DIR", help="default: runs/"
+        )
+        command.add_argument(
+            "--seed", default=unsaid or 1, type=int, metavar="N", help="of all randomness (default: 1)"
+        )
     engines = f"{', '.join(registry.names())}, each with :variant, or all that are installed"
     top.add_argument("--engine", action="append", default=[], metavar="NAME", help=f"repeatable: {engines}")
     top.add_argument("--bug", action="append", default=[], metavar="NAME", help="short for --engine reference:NAME")

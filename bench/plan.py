@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines import registry
+from engines.errors import EnvironmentNotReady
 from scenarios.running_count import SCENARIO as RUNNING_COUNT
 from scenarios.scenario import Scenario
 from semantics.errors import UnknownName, WeirError, did_you_mean
@@ -17,6 +18,7 @@ SHORTEST_S = 5.0
 """Less holds no ten micro-batches or commits of any engine."""
 DECISIVE_S = 60.0
 """Below this a result is headed as a smoke test: too few compactions, collections and commits were met."""
+FEWEST_EVENTS = 40
 MOST_EVENTS = 10_000_000
 """They are generated beforehand and kept in memory, at about 300 bytes each."""
 
@@ -45,7 +47,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.engines:
-            raise InvalidPlan("No engine can run here: see what is missing with `python -m bench doctor`.")
+            raise EnvironmentNotReady("No engine can run here: `python -m bench doctor` says what each one lacks.")
         for name in self.engines:
             registry.get(name)
         if not (math.isfinite(self.rate) and self.rate > 0):
@@ -56,6 +58,11 @@ class Plan:
             raise InvalidPlan(f"--warmup is seconds, zero or more, not {self.warmup_s:g}.")
         if not 1 <= self.partitions <= 64:
             raise InvalidPlan(f"--partitions is 1 to 64, not {self.partitions}.")
+        if self.rate * self.duration_s < FEWEST_EVENTS:
+            raise InvalidPlan(
+                f"{self.rate * self.duration_s:g} events measured tell not even a median, which takes {FEWEST_EVENTS}:"
+                " raise --rate or --duration."
+            )
         if self.seed < 0:
             raise InvalidPlan(f"--seed is zero or more, not {self.seed}.")
         if self.broker is not None:

@@ -8,6 +8,7 @@ import pytest
 
 from bench import load
 from bench.plan import InvalidPlan, Plan, scenario
+from engines.errors import EnvironmentNotReady
 from engines.wire import row_decoder
 from scenarios.running_count import SCENARIO
 from semantics.errors import UnknownName
@@ -43,12 +44,17 @@ def plan(**changed: Any) -> Plan:
         ({"partitions": 0}, "--partitions is 1 to 64, not 0"),
         ({"seed": -1}, "--seed"),
         ({"rate": 1e6, "duration_s": 600.0}, "lower --rate or --duration"),
-        ({"engines": ()}, "python -m bench doctor"),
+        ({"rate": 7.9, "duration_s": 5.0}, "39.5 events measured tell not even a median"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_the_argument_that_is_wrong(changed: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidPlan, match=says):
         plan(**changed)
+
+
+def test_nothing_installed_is_the_machines_fault() -> None:
+    with pytest.raises(EnvironmentNotReady, match="python -m bench doctor"):
+        plan(engines=())
 
 
 @pytest.mark.parametrize("address", ["localhost", "localhost:", ":9092", "h:0", "h:99999", "h:port", "a/b:1"])

@@ -68,6 +68,40 @@ class Binary:
 Expr: TypeAlias = Field | Literal | Binary
 Operand: TypeAlias = Field | Literal | Binary | int | str
 
+
+class Kind(Enum):
+    """What an expression yields."""
+
+    TEXT = "a string"
+    INTEGER = "an integer"
+    TRUTH = "a truth value"
+
+
+def kind(expression: Expr) -> Kind:
+    """Return what an expression yields. Raises `InvalidPipeline` if an operator does not fit its operands."""
+    match expression:
+        case Field("value"):
+            return Kind.INTEGER
+        case Field():
+            return Kind.TEXT
+        case Literal(value):
+            return Kind.TEXT if isinstance(value, str) else Kind.INTEGER
+        case Binary(op, left, right):
+            kinds = {kind(left), kind(right)}
+            match op:
+                case Op.ADD | Op.SUBTRACT | Op.MULTIPLY:
+                    takes, yields = kinds == {Kind.INTEGER}, Kind.INTEGER
+                case Op.AND | Op.OR:
+                    takes, yields = kinds == {Kind.TRUTH}, Kind.TRUTH
+                case _:
+                    takes, yields = kinds in ({Kind.INTEGER}, {Kind.TEXT}), Kind.TRUTH
+            if not takes:
+                raise InvalidPipeline(
+                    f"{op.value!r} does not take {' and '.join(k.value for k in kinds)}: {expression}."
+                )
+            return yields
+
+
 KEY = Field("key")
 ID = Field("id")
 VALUE = Field("value")

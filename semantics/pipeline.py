@@ -12,7 +12,7 @@ from enum import Enum
 from typing import TypeAlias
 
 from semantics.errors import InvalidPipeline
-from semantics.expr import Expr
+from semantics.expr import Expr, Kind, kind
 from semantics.time import us
 
 
@@ -37,6 +37,9 @@ class Filter:
     input: Stream
     where: Expr
 
+    def __post_init__(self) -> None:
+        _yields(self.where, Kind.TRUTH, "A filter's condition")
+
 
 @dataclass(frozen=True, slots=True)
 class Select:
@@ -45,6 +48,9 @@ class Select:
     input: Stream
     value: Expr
 
+    def __post_init__(self) -> None:
+        _yields(self.value, Kind.INTEGER, "A value")
+
 
 @dataclass(frozen=True, slots=True)
 class KeyBy:
@@ -52,6 +58,9 @@ class KeyBy:
 
     input: Stream
     key: Expr
+
+    def __post_init__(self) -> None:
+        _yields(self.key, Kind.TEXT, "A key")
 
 
 Stream: TypeAlias = Source | Filter | Select | KeyBy
@@ -192,6 +201,12 @@ def rekeyed(pipeline: Pipeline) -> bool:
 def _stateless(stream: object) -> None:
     if not isinstance(stream, Source | Filter | Select | KeyBy):
         raise InvalidPipeline(f"{type(stream).__name__} cannot feed another stateful operator yet; it ends a pipeline.")
+
+
+def _yields(expression: Expr, wanted: Kind, what: str) -> None:
+    found = kind(expression)
+    if found is not wanted:
+        raise InvalidPipeline(f"{what} must be {wanted.value}, and {expression} is {found.value}.")
 
 
 def _positive(duration: timedelta, what: str) -> None:

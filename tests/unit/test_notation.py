@@ -13,7 +13,7 @@ from semantics.errors import InvalidNotation
 from semantics.expectation import script
 from semantics.notation import parse_demand, parse_step, print_event, print_row, print_step, print_time
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, WindowRow
-from semantics.timeline import Crash, CrashPoint, Event, Flush, Idle, Raw, Restart, Send
+from semantics.timeline import Crash, CrashPoint, Event, Flush, Idle, Raw, Restart, Send, Step
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]*", fullmatch=True)
 KEYS = st.none() | NAMES
@@ -170,7 +170,7 @@ def test_a_step_without_events_is_no_step() -> None:
 
 
 def test_other_steps_print_on_a_line() -> None:
-    steps = [
+    steps: list[Step] = [
         Flush(60_000_000),
         Idle(timedelta(seconds=12)),
         Crash(CrashPoint.AFTER_SINK, wipe_state=True),

@@ -39,7 +39,7 @@ from engines.contract import (
     Status,
     Support,
 )
-from engines.errors import BrokerUnavailable, Deadline, EngineFailed, UnsupportedPipeline
+from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EngineFailed, UnsupportedPipeline
 from engines.process import Child, remove_dir, scratch_dir
 from semantics.checkers.delivery import Judgement, Outcome
 from semantics.pipeline import sources
@@ -107,7 +107,7 @@ async def measure(plan: Plan, name: str, log: Log, run: Run, say: Say) -> Result
             judgement, figures = await cell.run()
             outcome = judgement.outcome
             reason = judgement.reason or "; ".join(map(str, judgement.findings))
-        except (EngineFailed, Deadline, UnsupportedPipeline, BrokerUnavailable) as error:
+        except (EngineFailed, Deadline, UnsupportedPipeline, BrokerRefused, BrokerUnavailable) as error:
             reason = str(error)
     if figures is not None:
         # Right answers, but measured too inexactly to decide anything.
@@ -229,10 +229,12 @@ class _Cell:
 
     async def _read(self, reader: Child, settled: Settled) -> tuple[str, str]:
         """Let the probe read to the end; return why rows may be missing, and the first row that is none of ours."""
-        outputs = [(self.job.output, partition) for partition in self.partitions]
-        visible = await asyncio.to_thread(self.log.ends, outputs)
-        # What came after the last due row must be read too: it could be a repeat.
-        ends = {place[1]: max(settled.ends.get(place, 0), visible[place]) for place in outputs}
+        ends: dict[int, int] = {}
+        if settled.status is Status.SETTLED:
+            outputs = [(self.job.output, partition) for partition in self.partitions]
+            visible = await asyncio.to_thread(self.log.ends, outputs)
+            # What came after the last due row must be read too: it could be a repeat.
+            ends = {place[1]: max(settled.ends.get(place, 0), visible[place]) for place in outputs}
         within = timedelta(seconds=2 * READ_WITHIN_S)
         answer = await reader.request("until", within=within, within_s=READ_WITHIN_S, ends=ends)
         strange = next(iter(answer["strange"]), "")

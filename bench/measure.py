@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from engines import registry
 from engines.broker.kraft import open_broker
 from engines.broker.log import KafkaLog
 from engines.contract import Log
+from engines.errors import BrokerUnavailable
 from semantics.checkers.delivery import Outcome
 
 EXIT = {Outcome.RIGHT: 0, Outcome.WRONG: 1, Outcome.UNDECIDED: 3}
@@ -29,6 +30,8 @@ class Benchmark:
     plan: Plan
     run: runs.Run
     results: tuple[Result, ...]
+    left: str = ""
+    """Why topics had to be left behind; empty if all is cleaned up."""
 
     @property
     def exit_code(self) -> int:
@@ -87,8 +90,14 @@ async def benchmark(plan: Plan, run: runs.Run, log: Log, say: Say) -> Benchmark:
 
 def run_plan(plan: Plan, say: Say) -> Benchmark:
     """Run a whole plan and complete its record."""
-    run = begin(plan)
-    with open_log(plan.broker, run, say) as log:
-        done = asyncio.run(benchmark(plan, run, log, say))
+    run, done = begin(plan), None
+    try:
+        with open_log(plan.broker, run, say) as log:
+            done = asyncio.run(benchmark(plan, run, log, say))
+    except BrokerUnavailable as error:
+        if done is None:
+            raise
+        # The broker went away during the run: the results say so already, and what is left on it must be told too.
+        done = replace(done, left=str(error))
     run.close()
     return done

@@ -53,6 +53,8 @@ def show(done: Benchmark) -> None:
     for result in done.results:
         for line in _remarks(result):
             console.print(f"{result.engine}: {line}", markup=False)
+    if done.left:
+        console.print(f"Not cleaned up: {done.left}", markup=False)
     console.print(f"Record: {done.run.path}", markup=False)
 
 

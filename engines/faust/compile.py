@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
 from typing import Any, Protocol, assert_never
@@ -103,10 +103,12 @@ class Program:
         self._watermark = self._lowest()
         self._operator.recover(self._watermark)
 
-    def save(self, positions: dict[str, int]) -> TaskRecord:
+    def save(self, positions: Mapping[str, int], logged_bytes: int = 0) -> TaskRecord:
         """Return what a commit at these positions records."""
         highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
-        return TaskRecord(positions=positions, highest=highest, late=self.late, dead=self.dead)
+        return TaskRecord(
+            positions=dict(positions), highest=highest, late=self.late, dead=self.dead, logged_bytes=logged_bytes
+        )
 
     def feed(self, name: str, records: Sequence[Record]) -> None:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""

@@ -16,7 +16,7 @@ from engines.faust.keys import BEFORE_ALL, NEVER, Names, group_at, key_of, key_t
 from engines.faust.table import Table
 from semantics.pipeline import Function
 
-Emit = Callable[[bytes | None, bytes], None]
+Emit = Callable[[bytes | None, bytes], object]
 """Takes a row's Kafka key and its JSON."""
 Sums = tuple[int, ...]
 """The aggregates of one row; a session's begins with its start."""

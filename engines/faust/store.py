@@ -33,6 +33,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     """Input name -> the highest event time seen, for inputs with a clock."""
     late: int = 0
     dead: int = 0
+    logged_bytes: int = 0
+    """Keys and values of all changelog records before this one, as if nothing were ever compacted."""
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

@@ -1,0 +1,101 @@
+"""The changelog: one compacted topic a job, from which a task's store can be rebuilt.
+
+A row's record has key `r` + row key, null where deleted; the task's record has key `t` and comes last in every commit.
+Recovery reads to an end that is known beforehand (the last stable offset, after the predecessor's transaction is over),
+with one consumer for all tasks. It never guesses from silence that it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from engines.faust.driver import Chunk
+from engines.faust.store import Store
+
+ROW, TASK = b"r", b"t"
+_POLL_MS = 200
+_MAX_FETCH_BYTES = 4 << 20
+
+
+@dataclass(slots=True)
+class Restored:
+    """What recovery did to one store. `stale`: row keys that lie behind the last whole commit (at least once only)."""
+
+    records: int = 0
+    stale: set[bytes] = field(default_factory=set)
+
+
+class _Reader:
+    """Feeds one changelog partition into one store, commit by commit."""
+
+    def __init__(self, store: Store[Any], *, transactional: bool) -> None:
+        self._store, self._transactional = store, transactional
+        self._rows: dict[bytes, bytes | None] = {}
+        self.restored = Restored()
+
+    def take(self, chunk: Chunk) -> None:
+        """Apply a chunk: all of it if transactional (what was aborted is not in it), else up to the last commit."""
+        record: bytes | None = None
+        for message in chunk:
+            key, value = message.key, message.value
+            self.restored.records += 1
+            if key == TASK:
+                record = value
+                if not self._transactional:
+                    self._store.restore(self._rows, record, message.offset + 1)
+                    self._rows = {}
+            else:
+                self._rows[key[len(ROW) :]] = value
+        if self._transactional:
+            self._store.restore(self._rows, record, chunk.end)
+            self._rows = {}
+
+    def finish(self) -> Restored:
+        self.restored.stale = set(self._rows)
+        return self.restored
+
+
+async def recover(
+    bootstrap: str,
+    stores: Mapping[TopicPartition, Store[Any]],
+    outputs: Sequence[TopicPartition],
+    *,
+    transactional: bool,
+) -> tuple[dict[TopicPartition, Restored], dict[TopicPartition, int]]:
+    """Bring every store up to the end of its changelog partition; return what was done, and the ends of `outputs`.
+
+    Call it when no writer of these partitions has anything open any more.
+    """
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=_MAX_FETCH_BYTES,
+    )
+    await consumer.start()
+    try:
+        consumer.assign(list(stores))
+        ends = await consumer.end_offsets([*stores, *outputs])
+        readers = {place: _Reader(store, transactional=transactional) for place, store in stores.items()}
+        pending = set()
+        for place, store in stores.items():
+            if store.read_to < ends[place]:
+                consumer.seek(place, store.read_to)
+                pending.add(place)
+            else:
+                consumer.pause(place)
+        while pending:
+            for place, chunk in (await consumer.getmany(*pending, timeout_ms=_POLL_MS)).items():
+                readers[place].take(chunk)
+            done = {place for place in pending if await consumer.position(place) >= ends[place]}
+            if done:
+                consumer.pause(*done)
+                pending -= done
+    finally:
+        await consumer.stop()
+    return {place: reader.finish() for place, reader in readers.items()}, {place: ends[place] for place in outputs}

@@ -1,0 +1,42 @@
+"""What this engine says of itself: it overrides no rule, but for the sink of its at-least-once variant."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+from engines.contract import Capability, Declaration, Override, Support
+from engines.faust.guard import PINNED
+from semantics.pipeline import Pipeline, rekeyed
+from semantics.rules import CONTRACT, Rules, Sink
+
+VARIANTS = {
+    "": "exactly once: outputs, state and positions in one Kafka transaction",
+    "at-least-once": "no transactions: a crash may repeat output, the state stays exact",
+}
+TITLE = "Faust (Weir runtime)"
+_AT_LEAST_ONCE = Override(
+    rule="sink",
+    source="https://kafka.apache.org/documentation/#semantics: output is written before its offsets are committed, so "
+    "that 'in the case of process failure' it is written again",
+)
+
+
+def capability(pipeline: Pipeline, partitions: int) -> Capability:
+    """Say how a pipeline would be run."""
+    if partitions > 1 and rekeyed(pipeline):
+        return Capability(Support.NOT_IMPLEMENTED, "re-keying through an internal topic comes later")
+    return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
+
+
+def declaration(variant: str) -> Declaration:
+    """Return the declaration of a variant."""
+    weak = variant == "at-least-once"
+    return Declaration(
+        engine="faust",
+        title=f"{TITLE}, at least once" if weak else TITLE,
+        versions={name: metadata.version(name) for name in PINNED} | {"python": platform.python_version()},
+        rules=Rules(sink=Sink.AT_LEAST_ONCE) if weak else CONTRACT,
+        overrides=(_AT_LEAST_ONCE,) if weak else (),
+        capability=capability,
+    )

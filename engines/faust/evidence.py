@@ -1,0 +1,108 @@
+"""What the log itself shows while a worker stands still at a crash point: the worker's word is not taken for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, assert_never
+
+from engines.contract import Log, Place
+from engines.errors import Deadline
+from semantics.timeline import CrashPoint
+
+VISIBLE_WITHIN_S = 5.0
+"""A commit that has returned becomes visible when its markers are written, some 10 to 50 ms later."""
+_LOOK_EVERY_S = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The topics that a job of this engine writes to."""
+
+    job: str
+    output: str
+    dead_letters: str
+    changelog: str
+    partitions: int
+
+    def places(self) -> list[Place]:
+        topics = (self.output, self.dead_letters, self.changelog)
+        return [(topic, partition) for topic in topics for partition in range(self.partitions)]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The log's ends when a point was armed, nothing being open."""
+
+    point: CrashPoint
+    ends: Mapping[Place, int]
+    changelogs: frozenset[str]
+    transactional: bool
+
+    @classmethod
+    def now(cls, point: CrashPoint, log: Log, witnesses: Sequence[Witness], *, transactional: bool) -> Self:
+        """Look at the log, when every marker of the last commits is on it. Blocks; raises `Deadline`."""
+        places = [place for witness in witnesses for place in witness.places()]
+        changelogs = frozenset(witness.changelog for witness in witnesses)
+        stable = _await_stable(log, places)
+        return cls(point, stable, changelogs, transactional)
+
+    def verify(self, log: Log, parked: Iterable[Mapping[str, Any]]) -> str:
+        """Return what shows that the parked tasks are at the point. Blocks; raises `Deadline` if the log disagrees."""
+        wrote = {_unplace(place): end for task in parked for place, end in task["wrote"].items()}
+        match self.point:
+            case CrashPoint.BEFORE_PROCESS | CrashPoint.AFTER_PROCESS:
+                return self._nothing_written(log)
+            case CrashPoint.MID_SINK | CrashPoint.AFTER_SINK:
+                return self._uncommitted(log, wrote)
+            case CrashPoint.AFTER_COMMIT | CrashPoint.AFTER_PROGRESS:
+                return self._visible(log, wrote)
+            case unknown:
+                assert_never(unknown)
+
+    def _nothing_written(self, log: Log) -> str:
+        now = log.ends(list(self.ends), committed=False)
+        moved = {place: (self.ends[place], end) for place, end in now.items() if end != self.ends[place]}
+        if moved:
+            raise Deadline(f"Nothing should have been written yet at {self.point.value}, but ends moved: {moved}.")
+        return f"no record was written since the point was armed: {len(now)} partitions end where they ended"
+
+    def _uncommitted(self, log: Log, wrote: Mapping[Place, int]) -> str:
+        now = log.ends(list(self.ends), committed=False)
+        stable = log.ends(list(self.ends), committed=True)
+        short = {place: (now[place], end) for place, end in wrote.items() if now[place] < end}
+        committed = [place for place in wrote if stable[place] != self.ends[place]] if self.transactional else [
+            place for place in now if place[0] in self.changelogs and now[place] != self.ends[place]
+        ] if self.point is CrashPoint.AFTER_SINK else []  # fmt: skip
+        if not wrote or short or committed:
+            raise Deadline(
+                f"At {self.point.value} the written records {dict(wrote)} should be on the log and uncommitted, but "
+                f"the ends are { ({p: now[p] for p in wrote}) }, stable { ({p: stable[p] for p in wrote}) }."
+            )
+        shown = ", ".join(f"{p[0]}/{p[1]} {self.ends[p]}..{now[p]}" for p in wrote)
+        if self.transactional:
+            return f"written in an open transaction (stable ends unmoved): {shown}"
+        return f"written, and no commit is on the changelog: {shown}"
+
+    def _visible(self, log: Log, wrote: Mapping[Place, int]) -> str:
+        stable = _await_stable(log, list(wrote), wrote)
+        return "committed and visible: " + ", ".join(f"{p[0]}/{p[1]} to {end}" for p, end in stable.items())
+
+
+def _await_stable(log: Log, places: Sequence[Place], least: Mapping[Place, int] | None = None) -> Mapping[Place, int]:
+    """Wait until everything on these partitions is committed or aborted, at least up to `least`."""
+    deadline = time.monotonic() + VISIBLE_WITHIN_S
+    while True:
+        now, stable = log.ends(places, committed=False), log.ends(places, committed=True)
+        behind = {p: (stable[p], now[p]) for p in places if stable[p] < max(now[p], (least or {}).get(p, 0))}
+        if not behind:
+            return stable
+        if time.monotonic() > deadline:
+            raise Deadline(f"Waited {VISIBLE_WITHIN_S:g} s for commits to become visible; stable and end: {behind}.")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _unplace(text: str) -> Place:
+    topic, _, partition = text.rpartition("/")
+    return topic, int(partition)

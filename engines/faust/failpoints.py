@@ -1,0 +1,49 @@
+"""Where a task can be made to stand still, so that it can be killed exactly there.
+
+An armed point holds every task that comes to it, for ever: none passes, so none commits beyond it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NoReturn
+
+from semantics.timeline import CrashPoint
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A task that stands still. `wrote`: "topic/partition" -> the offset after its last record of this commit."""
+
+    job: str
+    partition: int
+    wrote: Mapping[str, int]
+
+
+class FailPoints:
+    """The crash points of one worker."""
+
+    def __init__(self) -> None:
+        self.armed: CrashPoint | None = None
+        self.parked: list[Parked] = []
+        self._moved = asyncio.Event()
+
+    async def at(self, point: CrashPoint, parked: Callable[[], Parked]) -> None:
+        """Pass, or stand still for ever if the point is armed."""
+        if self.armed is point:
+            self.parked.append(parked())
+            self._moved.set()
+            await self._for_ever()
+
+    async def standstill(self, busy: Callable[[], int]) -> list[Parked]:
+        """Wait until somebody is parked and `busy`, the number of tasks with work at hand, are all parked."""
+        while not self.parked or busy() > len(self.parked):
+            self._moved.clear()
+            await self._moved.wait()
+        return self.parked
+
+    async def _for_ever(self) -> NoReturn:
+        while True:
+            await asyncio.Event().wait()

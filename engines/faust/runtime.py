@@ -1,0 +1,219 @@
+"""The worker's inside: Faust's app, and the partition tasks of all jobs under its group.
+
+The order of a rebalance is the protocol: at revoke every task commits and pauses; when the rebalance is complete, and
+before Faust seeks to the committed offsets, tasks that are not ours any more close, new ones open (producers first,
+which ends what a dead predecessor left open; then the stores are brought up to date), and all resume.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka import TopicPartition
+from faust.tables.manager import TableManager
+from faust.types import TP
+
+from engines.errors import EngineFailed
+from engines.faust import changelog, driver
+from engines.faust.compile import store_for
+from engines.faust.failpoints import FailPoints
+from engines.faust.plan import Guarantee, JobPlan, Plan
+from engines.faust.store import Caches
+from engines.faust.task import Surroundings, Task, die
+from engines.faust.writer import Plain, Transactions, Writer
+
+_DAY_S = 86_400.0
+
+
+class _Tables(TableManager):  # type: ignore[misc]  # untyped base
+    """Faust waits a second here for tables to register; we have none."""
+
+    async def on_start(self) -> None:
+        if not self.should_stop:
+            await self._update_channels()
+            await self.recovery.start()
+
+
+class App(faust.App):  # type: ignore[misc]  # untyped base
+    """Faust's app; its consumer calls `deliver`."""
+
+    deliver: Any = None
+
+
+class Runtime:
+    """All tasks of one worker."""
+
+    def __init__(self, plan: Plan) -> None:
+        driver.install()
+        self._faust_dir = Path(plan.state_dir) / "faust"
+        self._faust_dir.mkdir(parents=True, exist_ok=True)
+        self._plan = plan
+        self.points = FailPoints()
+        self.ready = asyncio.Event()
+        self.tasks: dict[tuple[str, int], Task] = {}
+        self._jobs_of = {topic: job for job in plan.jobs for topic in job.inputs.values()}
+        self._caches = Caches()
+        self._rebalance = asyncio.Lock()
+        self._moved = asyncio.Event()
+        self.app = self._build()
+        self._around = Surroundings(
+            generation=lambda: int(self.app.consumer_generation_id),
+            seek=self._seek,
+            committed=self._moved.set,
+            points=self.points,
+        )
+
+    async def settled(self, ends: Mapping[str, Mapping[str, int]], within_s: float) -> dict[str, bool]:
+        """Wait until the committed positions have reached `ends` (job -> place -> offset); return who has."""
+        deadline = asyncio.get_running_loop().time() + within_s
+        while True:
+            self._moved.clear()
+            done = {job: self._reached(job, places) for job, places in ends.items()}
+            if all(done.values()):
+                return done
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._moved.wait()
+            except TimeoutError:
+                return done
+
+    def of(self, job: str) -> list[Task]:
+        """Return the job's tasks."""
+        return [task for (name, _), task in self.tasks.items() if name == job]
+
+    def busy(self) -> int:
+        """Return how many tasks have work at hand."""
+        return sum(task.busy for task in self.tasks.values())
+
+    async def close(self) -> None:
+        """Commit what is open in every task, and close them."""
+        async with self._rebalance:
+            tasks, self.tasks = list(self.tasks.values()), {}
+            await asyncio.gather(*(task.close() for task in tasks))
+
+    def _build(self) -> App:
+        plan = self._plan
+        app = App(
+            plan.group,
+            broker=";".join(f"{driver.SCHEME}://{address}" for address in plan.bootstrap.split(",")),
+            store="memory://",
+            datadir=str(self._faust_dir),
+            TableManager=_Tables,
+            # Without tables, only this keeps Faust's own assignor, which gives a task all its inputs together.
+            table_standby_replicas=1,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            stream_wait_empty=False,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=plan.member,
+            broker_max_poll_records=plan.fetch_records,
+            broker_commit_interval=_DAY_S,
+            broker_session_timeout=plan.session_timeout_s,
+            broker_heartbeat_interval=plan.session_timeout_s / 3,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        topics = app.topic(
+            *self._jobs_of, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
+        )
+
+        async def subscribe(stream: Any) -> None:
+            async for _ in stream:
+                raise EngineFailed("A record went past the partition tasks.")
+
+        app.agent(topics, name="subscription")(subscribe)
+        app.deliver = self._deliver
+        app.on_partitions_revoked.connect(self._revoked)
+        app.on_rebalance_complete.connect(self._assigned)
+        return app
+
+    async def _deliver(self, place: TP, chunk: driver.Chunk) -> None:
+        task = self.tasks.get((self._jobs_of[place.topic].name, place.partition))
+        if task is not None:
+            await task.deliver(place.topic, chunk)
+
+    async def _revoked(self, *_: Any, **__: Any) -> None:
+        async with self._rebalance:
+            await asyncio.gather(*(task.pause() for task in self.tasks.values()))
+
+    async def _assigned(self, *_: Any, **__: Any) -> None:
+        try:
+            await self._take_over()
+        except Exception:
+            # Faust would go on with an assignment that nobody processes.
+            await die()
+
+    async def _take_over(self) -> None:
+        async with self._rebalance:
+            assigned = {(place.topic, place.partition) for place in self.app.consumer.assignment()}
+            wanted = dict(self._wanted(assigned))
+            leaving = [self.tasks.pop(key) for key in [*self.tasks] if key not in wanted]
+            await asyncio.gather(*(task.close() for task in leaving))
+            opened = await self._open({key: job for key, job in wanted.items() if key not in self.tasks})
+            for task in self.tasks.values():
+                task.resume()
+            self.tasks.update(opened)
+            self.ready.set()
+
+    def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], JobPlan]]:
+        for job in self._plan.jobs:
+            for partition in range(job.partitions):
+                ours = [(topic, partition) in assigned for topic in job.inputs.values()]
+                if any(ours) and not all(ours):
+                    raise EngineFailed(f"Job {job.name} got only some of its inputs' partitions {partition}.")
+                if all(ours):
+                    yield (job.name, partition), job
+
+    async def _open(self, wanted: Mapping[tuple[str, int], JobPlan]) -> dict[tuple[str, int], Task]:
+        if not wanted:
+            return {}
+        plan = self._plan
+        tasks: dict[tuple[str, int], Task] = {}
+        writers: dict[tuple[str, int], Writer] = {}
+        for key, job in wanted.items():
+            writers[key] = writer = self._writer(job, key[1])
+            tasks[key] = Task(plan, job, key[1], writer, self._around)
+        await asyncio.gather(
+            *(writers[key].start((job.output, job.dead_letters, job.changelog)) for key, job in wanted.items())
+        )
+        stores = {
+            TopicPartition(job.changelog, key[1]): store_for(
+                job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches
+            )
+            for key, job in wanted.items()
+        }
+        outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
+        transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
+        restored, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
+        for key, job in wanted.items():
+            place = TopicPartition(job.changelog, key[1])
+            writers[key].ends[f"{job.output}/{key[1]}"] = ends[TopicPartition(job.output, key[1])]
+            await tasks[key].open(stores[place], restored[place])
+        return tasks
+
+    def _writer(self, job: JobPlan, partition: int) -> Writer:
+        plan = self._plan
+        if plan.guarantee is Guarantee.AT_LEAST_ONCE:
+            return Plain(plan.bootstrap, self._commit_offsets)
+        return Transactions(plan.bootstrap, f"{plan.group}-{job.name}-{partition}", plan.group)
+
+    async def _commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
+        offsets = {TP(place.topic, place.partition): offset for place, offset in positions.items()}
+        if not await self.app.consumer._commit(offsets):
+            raise EngineFailed("The group did not take our offsets: it has rebalanced without us.")
+
+    async def _seek(self, topic: str, partition: int, offset: int) -> None:
+        await self.app.consumer.seek_wait({TP(topic, partition): offset})
+
+    def _reached(self, job: str, places: Mapping[str, int]) -> bool:
+        tasks = {task.partition: task for task in self.of(job)}
+        for place, end in places.items():
+            topic, _, partition = place.rpartition("/")
+            task = tasks.get(int(partition))
+            if end > 0 and (task is None or task.committed.positions.get(topic, 0) < end):
+                return False
+        return True

@@ -1,0 +1,266 @@
+"""A partition task: one job on one partition of all its inputs. Takes chunks in custody, processes, commits.
+
+Everything happens under one lock. A chunk is taken only if it was fetched in this generation and begins at the task's
+own position, which is committed with the outputs: a lost or a repeated chunk cannot pass unseen. Any error ends the
+process, because a half-open transaction cannot be continued, only aborted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import traceback
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from aiokafka import TopicPartition
+
+from engines.faust.changelog import ROW, TASK, Restored
+from engines.faust.compile import Program, Record
+from engines.faust.driver import Chunk
+from engines.faust.failpoints import FailPoints, Parked
+from engines.faust.plan import Guarantee, JobPlan, Plan
+from engines.faust.store import Store, TaskRecord
+from engines.faust.writer import Outbox, Writer
+from semantics.timeline import CrashPoint
+
+INBOX = 2
+"""Chunks that wait for a task: enough to work on during a fetch, few enough to be dropped at a rebalance."""
+FATAL_EXIT = 70
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a task needs of its worker."""
+
+    generation: Callable[[], int]
+    seek: Callable[[str, int, int], Awaitable[None]]
+    """(topic, partition, offset): fetch from there."""
+    committed: Callable[[], None]
+    """Called after every commit."""
+    points: FailPoints
+
+
+class Task:
+    """One job on one partition. Made paused; `open` lets it in."""
+
+    def __init__(self, plan: Plan, job: JobPlan, partition: int, writer: Writer, around: Surroundings) -> None:
+        self.job, self.partition = job, partition
+        self._transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
+        self._interval_s = plan.commit_interval_s
+        self._writer, self._around = writer, around
+        self._input_of = {topic: name for name, topic in job.inputs.items()}
+        self._lock = asyncio.Lock()
+        self._inbox: deque[tuple[str, Chunk]] = deque()
+        self._wake, self._room = asyncio.Event(), asyncio.Event()
+        self._paused = True
+        self._working = False
+        self._open_since: float | None = None
+        self._positions: dict[str, int] = {}
+        self._runner: asyncio.Task[None] | None = None
+        self.committed = TaskRecord()
+        self.watermark: int | None = None
+        """As of the last commit."""
+        self._output: Outbox
+        self._dead: Outbox
+        self._changelog: Outbox
+        self._program: Program
+        self.store: Store[Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.job.name}/{self.partition}"
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is work at hand, taken or waiting."""
+        return self._working or bool(self._inbox) or self._open_since is not None
+
+    @property
+    def ends(self) -> dict[str, int]:
+        """Place -> the offset after our last record there, as of the last commit."""
+        return self._writer.ends
+
+    @property
+    def logged_bytes(self) -> int:
+        """Keys and values of all records on the changelog, as if nothing had been compacted."""
+        return self._logged_bytes
+
+    async def open(self, store: Store[Any], restored: Restored) -> None:
+        """Start from a store that is up to date."""
+        self.store = store
+        self._output = self._writer.outbox(self.job.output, self.partition)
+        self._dead = self._writer.outbox(self.job.dead_letters, self.partition)
+        self._changelog = self._writer.outbox(self.job.changelog, self.partition)
+        self._program = Program(self.job.compiled(), store.rows, self._output.append, self._bury)
+        self.committed = record = store.record
+        self._program.load(record)
+        self._positions = dict(record.positions)
+        self.watermark = self._program.watermark
+        self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
+        if restored.stale:
+            await self._heal(restored)
+        self._runner = asyncio.create_task(self._run(), name=self.name)
+        self._paused = False
+
+    async def deliver(self, topic: str, chunk: Chunk) -> None:
+        """Take a chunk into the inbox when there is room; drop it while paused."""
+        while len(self._inbox) >= INBOX and not self._paused:
+            self._room.clear()
+            await self._room.wait()
+        if not self._paused:
+            self._inbox.append((topic, chunk))
+            self._wake.set()
+
+    async def pause(self) -> None:
+        """Commit what is open, and take nothing more: called while still a member of the generation that ends."""
+        async with self._lock:
+            self._paused = True
+            self._inbox.clear()
+            self._room.set()
+            try:
+                if self._open_since is not None:
+                    await self._commit()
+            except Exception:
+                await die(self._writer)
+
+    def resume(self) -> None:
+        """Take chunks again: the same partition is ours in the new generation too."""
+        self._paused = False
+
+    async def close(self) -> None:
+        """Commit what is open and let everything go."""
+        await self.pause()
+        if self._runner is not None:
+            self._runner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._runner
+            self.store.close()
+        await self._writer.stop()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if not self._inbox:
+                    self._wake.clear()
+                    due = None if self._open_since is None else self._open_since + self._interval_s
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout_at(due):
+                            await self._wake.wait()
+                async with self._lock:
+                    self._working = True
+                    if self._inbox:
+                        topic, chunk = self._inbox.popleft()
+                        self._room.set()
+                        await self._take(topic, chunk)
+                    if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
+                        await self._commit()
+                    self._working = False
+        except Exception:
+            await die(self._writer)
+
+    async def _take(self, topic: str, chunk: Chunk) -> None:
+        """Process a chunk, if custody of it is unbroken."""
+        if chunk.generation != self._around.generation():
+            return
+        position = self._positions.get(topic, chunk.first)
+        records: list[Any] = chunk
+        if chunk.first != position:
+            if chunk.first > position:
+                await self._around.seek(topic, self.partition, position)
+                return
+            records = [record for record in chunk if record.offset >= position]
+            if chunk.end <= position:
+                return
+        await self._at(CrashPoint.BEFORE_PROCESS, {})
+        if self._open_since is None:
+            self._open_since = asyncio.get_running_loop().time()
+        self._output.one_by_one = self._around.points.armed is CrashPoint.MID_SINK
+        for outbox in (self._output, self._dead, self._changelog):
+            outbox.stamp()
+        self._program.feed(self._input_of[topic], records)
+        self._positions[topic] = chunk.end
+        await self._at(CrashPoint.AFTER_PROCESS, {})
+        if not self._output.one_by_one:
+            await self._writer.send(self._output, self._output.full())
+
+    async def _commit(self) -> None:
+        """Write outputs, dead letters, changelog and positions, in this order; then the store."""
+        writer, changelog = self._writer, self._changelog
+        said = (self._output, self._dead)
+        for key, data in self.store.rows.changes():
+            self._logged_bytes += changelog.append(ROW + key, data)
+        self.committed = self._program.save(self._positions, self._logged_bytes)
+        record = self.committed.encode()
+        self._logged_bytes += changelog.append(TASK, record)
+        for outbox in (*said, changelog):
+            outbox.seal()
+        wrote: dict[str, int] = {}
+        if self._around.points.armed is CrashPoint.MID_SINK:
+            await self._part_of_it()
+        for outbox in said:
+            await writer.send(outbox, outbox.full())
+        if not self._transactional:
+            wrote |= await writer.acknowledged()
+            await self._at(CrashPoint.AFTER_SINK, wrote)
+        await writer.send(changelog, changelog.full())
+        wrote |= await writer.acknowledged()
+        if self._transactional:
+            await self._at(CrashPoint.AFTER_SINK, wrote)
+            await writer.commit(self._offsets())
+        await self._at(CrashPoint.AFTER_COMMIT, wrote)
+        self.store.settle(record, wrote[changelog.place])
+        if not self._transactional:
+            await writer.commit(self._offsets())
+        await self._at(CrashPoint.AFTER_PROGRESS, wrote)
+        self.watermark = self._program.watermark
+        self._open_since = None
+        self._around.committed()
+
+    async def _part_of_it(self) -> None:
+        """Send one batch of what this commit has to say, and stand still."""
+        for outbox in (self._output, self._dead, self._changelog):
+            if batches := outbox.full(most=1):
+                await self._writer.send(outbox, batches)
+                await self._at(CrashPoint.MID_SINK, await self._writer.acknowledged())
+
+    async def _heal(self, restored: Restored) -> None:
+        """Put what holds behind what a dead worker wrote without a commit: compaction must keep the right one."""
+        self._changelog.stamp()
+        for key in restored.stale:
+            self._logged_bytes += self._changelog.append(ROW + key, self.store.committed(key))
+        self.committed = self._program.save(self._positions, self._logged_bytes)
+        record = self.committed.encode()
+        self._logged_bytes += self._changelog.append(TASK, record)
+        self._changelog.seal()
+        await self._writer.send(self._changelog, self._changelog.full())
+        wrote = await self._writer.acknowledged()
+        self.store.settle(record, wrote[self._changelog.place])
+
+    def _bury(self, input: str, record: Record, reason: str) -> None:
+        headers = [
+            ("reason", reason.encode()),
+            ("topic", self.job.inputs[input].encode()),
+            ("partition", b"%d" % self.partition),
+            ("offset", b"%d" % record.offset),
+        ]
+        self._dead.append(record.key, record.value, headers)
+
+    def _offsets(self) -> dict[TopicPartition, int]:
+        return {TopicPartition(topic, self.partition): offset for topic, offset in self._positions.items()}
+
+    async def _at(self, point: CrashPoint, wrote: dict[str, int]) -> None:
+        await self._around.points.at(point, lambda: Parked(self.job.name, self.partition, wrote))
+
+
+async def die(writer: Writer | None = None) -> NoReturn:
+    """Say why, abort, and end the process: whoever comes next starts from the last commit."""
+    traceback.print_exc()
+    if writer is not None:
+        with contextlib.suppress(Exception):
+            await writer.abort()
+    os._exit(FATAL_EXIT)

@@ -1,0 +1,184 @@
+"""How a task writes: one Kafka transaction a commit, or, at least once, in an order that keeps the state exact.
+
+aiokafka's producer, tuned: batches are filled directly and handed over whole, since its way record by record costs
+more than the rest of the engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.producer import sender
+
+BATCH_BYTES = 1_000_000
+"""A batch at most; the broker refuses above 1 048 588 by default."""
+RETRY_BACKOFF_MS = 2
+"""After a commit its markers are written behind our back, and the next transaction is told to come again: with
+aiokafka's 20 and 100 ms that wait would be most of a short commit."""
+TRANSACTION_TIMEOUT_MS = 10_000
+"""Above the longest commit; without a successor, so long may a dead worker's open transaction hold readers back."""
+ABORT_WITHIN_S = 1.0
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Outbox:
+    """Records on their way to one partition of one topic, in batches ready to send."""
+
+    def __init__(self, producer: Any, topic: str, partition: int) -> None:
+        self._producer = producer
+        self.topic, self.partition = topic, partition
+        self.place = f"{topic}/{partition}"
+        self.now_ms = 0
+        self.one_by_one = False
+        """Make a batch of every record, so that a part of them can be sent."""
+        self._full: list[Any] = []
+        self._builder: Any = None
+        self._append: Any = None
+        self._count = 0
+
+    def stamp(self) -> None:
+        """Take the time with which records are stamped from now on."""
+        self.now_ms = time.time_ns() // 1_000_000
+
+    def append(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] = _NO_HEADERS) -> int:
+        """Add a record; return its bytes, keys and values alone."""
+        if self._builder is None or self._append(self._count, self.now_ms, key, value, headers) is None:
+            self.seal()
+            self._builder = self._producer.create_batch()
+            self._append = self._builder._builder.append
+            self._append(0, self.now_ms, key, value, headers)
+        self._count += 1
+        if self.one_by_one:
+            self.seal()
+        return (len(key) if key else 0) + (len(value) if value else 0)
+
+    def seal(self) -> None:
+        """End the batch that is being filled."""
+        if self._builder is not None:
+            # `append` of the public builder counts; filled directly, it has to be told.
+            self._builder._relative_offset = self._count
+            self._builder.close()
+            self._full.append(self._builder)
+            self._builder, self._append, self._count = None, None, 0
+
+    def full(self, *, most: int | None = None) -> list[Any]:
+        """Take the batches that are full, `most` of them."""
+        taken, self._full = self._full[:most], [] if most is None else self._full[most:]
+        return taken
+
+
+class Writer(Protocol):
+    """What a task needs of a producer. `ends`: place -> the offset after our last acknowledged record there."""
+
+    ends: dict[str, int]
+
+    async def start(self, topics: Iterable[str]) -> None:
+        """Connect, and end what a predecessor left open."""
+        ...
+
+    def outbox(self, topic: str, partition: int) -> Outbox: ...
+    async def send(self, outbox: Outbox, batches: Iterable[Any]) -> None:
+        """Hand over batches; `acknowledged` waits for them."""
+        ...
+
+    async def acknowledged(self) -> dict[str, int]:
+        """Wait for all that was sent; return, by place, the offset after the last record sent since the last call."""
+        ...
+
+    async def commit(self, positions: Mapping[TopicPartition, int]) -> None: ...
+    async def abort(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class _Producing:
+    """What both ways to write share."""
+
+    def __init__(self, bootstrap: str, **settings: Any) -> None:
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap.split(","),
+            linger_ms=0,
+            retry_backoff_ms=RETRY_BACKOFF_MS,
+            max_batch_size=BATCH_BYTES,
+            **settings,
+        )
+        self._sent: list[tuple[str, int, asyncio.Future[Any]]] = []
+        self.ends: dict[str, int] = {}
+
+    async def start(self, topics: Iterable[str]) -> None:
+        await self._producer.start()
+        # Known beforehand, all at once: else the first batch to each topic waits for a round of its own.
+        await self._producer.client.set_topics(list(topics))
+
+    def outbox(self, topic: str, partition: int) -> Outbox:
+        return Outbox(self._producer, topic, partition)
+
+    async def send(self, outbox: Outbox, batches: Iterable[Any]) -> None:
+        for batch in batches:
+            count = batch.record_count()
+            future = await self._producer.send_batch(batch, outbox.topic, partition=outbox.partition)
+            self._sent.append((outbox.place, count, future))
+
+    async def acknowledged(self) -> dict[str, int]:
+        sent, self._sent = self._sent, []
+        wrote: dict[str, int] = {}
+        for place, count, future in sent:
+            wrote[place] = (await future).offset + count
+        self.ends.update(wrote)
+        return wrote
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+
+class Transactions(_Producing):
+    """Outputs, dead letters, changelog and positions in one transaction. Its id is the task's: a successor fences."""
+
+    def __init__(self, bootstrap: str, transactional_id: str, group: str) -> None:
+        super().__init__(bootstrap, transactional_id=transactional_id, transaction_timeout_ms=TRANSACTION_TIMEOUT_MS)
+        self._group = group
+        self._open = False
+
+    async def send(self, outbox: Outbox, batches: Iterable[Any]) -> None:
+        await self._begin()
+        await super().send(outbox, batches)
+
+    async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        await self._begin()
+        # All sends are acknowledged by now: offered earlier, the offsets only collide with them on the broker.
+        await self._producer.send_offsets_to_transaction(positions, self._group)
+        await self._producer.commit_transaction()
+        self._open = False
+
+    async def abort(self) -> None:
+        """Abort what is open, if the broker still answers; else the successor or the time-out does."""
+        if self._open:
+            async with asyncio.timeout(ABORT_WITHIN_S):
+                await self._producer.abort_transaction()
+
+    async def _begin(self) -> None:
+        if not self._open:
+            await self._producer.begin_transaction()
+            self._open = True
+
+
+class Plain(_Producing):
+    """No transaction: what is sent is visible at once. Idempotent, so that a retry neither repeats nor reorders."""
+
+    def __init__(self, bootstrap: str, commit_offsets: Any) -> None:
+        super().__init__(bootstrap, enable_idempotence=True)
+        self._commit_offsets = commit_offsets
+
+    async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        await self._commit_offsets(positions)
+
+    async def abort(self) -> None:
+        pass
+
+
+def tune() -> None:
+    """Set what aiokafka keeps in a module constant, in this process."""
+    sender.BACKOFF_OVERRIDE = RETRY_BACKOFF_MS / 1000

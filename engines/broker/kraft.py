@@ -167,7 +167,8 @@ class Broker:
     def _format(self, properties: Path) -> None:
         """Write the cluster's identity into the fresh data directory."""
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
-        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(properties)]
+        # One word, because one id in 64 begins with a dash.
+        tool = ["kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", "-c", str(properties)]
         done = subprocess.run(
             [*self._command("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"), *tool],
             stdin=subprocess.DEVNULL,
@@ -177,7 +178,7 @@ class Broker:
         if done.returncode:
             raise EnvironmentNotReady(
                 f"Kafka's storage tool failed, with {self._java.path} ({self._java.version}). It said:"
-                f"\n{done.stdout}{done.stderr}\nIs there room in {self._dir}? `python -m bench doctor` looks at the rest."
+                f"\n{done.stdout}{done.stderr}\n`python -m bench doctor` looks at Java, jars and the room on the disk."
             )
 
     def _command(self, *flags: str) -> Sequence[str]:

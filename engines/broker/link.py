@@ -42,9 +42,12 @@ class Link:
             "bootstrap.servers": self.bootstrap,
             "client.id": "weir",
             "reconnect.backoff.max.ms": 500,
+            # A topic that was just created is known at once: `KafkaLog.create` waits for that. So an unknown one is
+            # an error soon, and not after 30 s.
+            "topic.metadata.propagation.max.ms": 3000,
             # What goes wrong is raised as our own error, not printed by a thread in the background.
             "log_level": 2,
-            "error_cb": self._remember,
+            "error_cb": self.remember,
             **own,
         }
 
@@ -88,7 +91,7 @@ class Link:
     def result(self, future: Future[_T], within: timedelta, says: str) -> _T:
         """Wait for one answer of the admin client. Raises `BrokerRefused`, `BrokerUnavailable`, `Deadline`."""
         for seconds in self.slices(within, says):
-            with contextlib.suppress(TimeoutError), refusals(says):
+            with contextlib.suppress(TimeoutError), self.refusals(says):
                 return future.result(seconds)
         raise AssertionError("slices end by raising")
 
@@ -96,24 +99,27 @@ class Link:
         """Wait for all answers of one request."""
         return [self.result(future, within, says) for future in futures.values()]
 
-    def _remember(self, error: KafkaError) -> None:
+    @contextlib.contextmanager
+    def refusals(self, says: str) -> Iterator[None]:
+        """Turn the client's exceptions into ours."""
+        try:
+            yield
+        except KafkaException as error:
+            raise self.refusal(error.args[0], says) from error
+
+    def refusal(self, error: KafkaError, says: str) -> BrokerRefused | BrokerUnavailable:
+        """Return the error of ours that says the same. A client that has lost its broker words that in many ways."""
+        try:
+            self.knock()
+        except BrokerUnavailable as gone:
+            return gone
+        if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
+            return BrokerUnavailable(f"The broker stopped answering while it was asked for {says}: {error.str()}.")
+        return BrokerRefused(f"The broker refused {says}: {error.str()} ({error.name()}).")
+
+    def remember(self, error: KafkaError) -> None:
+        """Keep what a client said last, for the message of a deadline."""
         self._last_error = error.str()
-
-
-@contextlib.contextmanager
-def refusals(says: str) -> Iterator[None]:
-    """Turn the client's exceptions into ours."""
-    try:
-        yield
-    except KafkaException as error:
-        raise refusal(error.args[0], says) from error
-
-
-def refusal(error: KafkaError, says: str) -> BrokerRefused | BrokerUnavailable:
-    """Return the error of ours that says the same."""
-    if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
-        return BrokerUnavailable(f"The broker stopped answering while it was asked for {says}: {error.str()}.")
-    return BrokerRefused(f"The broker refused {says}: {error.str()} ({error.name()}).")
 
 
 def coordinates(message: Message) -> tuple[Place, int]:

@@ -18,7 +18,7 @@ from confluent_kafka import IsolationLevel, KafkaError, Producer, TopicCollectio
 from confluent_kafka import Message as Delivered
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
-from engines.broker.link import Link, coordinates, refusal, refusals
+from engines.broker.link import Link, coordinates
 from engines.broker.reader import Reader
 from engines.contract import Message, Place
 from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EngineFailed
@@ -159,7 +159,7 @@ class KafkaLog:
 
         producer = self._open_producer()
         started = time.monotonic()
-        with refusals("records"):
+        with self._link.refusals("records"):
             for (topic, partition), messages in batches.items():
                 for message in messages:
                     producer.produce(
@@ -180,7 +180,7 @@ class KafkaLog:
             if not producer.flush(seconds):
                 break
         if failed:
-            raise refusal(failed[0], "a record")
+            raise self._link.refusal(failed[0], "a record")
         ends = {}
         for place, seen in offsets.items():
             if len(seen) != len(batches[place]) or seen != list(range(seen[0], seen[0] + len(seen))):
@@ -209,8 +209,10 @@ class KafkaLog:
         were the flush on by then, the sender could take a part of them.
         """
         for topic in topics - self._known:
-            with refusals(f"the partitions of {topic}"):
-                producer.list_topics(topic, timeout=WITHIN.total_seconds())
+            with self._link.refusals(f"the partitions of {topic}"):
+                found = producer.list_topics(topic, timeout=WITHIN.total_seconds()).topics[topic]
+            if found.error is not None:
+                raise self._link.refusal(found.error, f"the partitions of {topic}")
         self._known |= topics
 
     def _await_leaders(self, topics: Sequence[str]) -> None:

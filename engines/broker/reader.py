@@ -9,7 +9,7 @@ from datetime import timedelta
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as Fetched
 
-from engines.broker.link import Link, coordinates, refusal
+from engines.broker.link import Link, coordinates
 from engines.contract import Message, Place
 from engines.errors import Deadline
 
@@ -33,7 +33,8 @@ class Reader:
             fetch_wait_max_ms=10,
             topic_metadata_refresh_fast_interval_ms=10,
         )
-        self._consumer = Consumer({**config, "enable.partition.eof": True})
+        self._refusal: KafkaError | None = None
+        self._consumer = Consumer({**config, "enable.partition.eof": True, "error_cb": self._told})
 
     def read(self, ranges: Mapping[Place, tuple[int, int]], within: timedelta) -> Mapping[Place, list[Message]]:
         """Return the records with first <= offset < end of each partition, once the log is seen to have come so far.
@@ -46,6 +47,7 @@ class Reader:
         if not positions:
             return found
         with self._lock:
+            self._refusal = None
             self._consumer.assign([TopicPartition(*place, first) for place, first in positions.items()])
             try:
                 for seconds in self._link.slices(within, f"{len(positions)} partitions to be read"):
@@ -54,6 +56,8 @@ class Reader:
                             self._note(fetched, ranges, found, positions)
                     if not positions:
                         break
+                    if self._refusal is not None:
+                        raise self._link.refusal(self._refusal, "a read")
             except Deadline as error:
                 (topic, partition), position = next(iter(positions.items()))
                 end = ranges[topic, partition][1]
@@ -72,6 +76,12 @@ class Reader:
         one = self._consumer.poll(seconds)
         return [] if one is None else [one]
 
+    def _told(self, error: KafkaError) -> None:
+        """Hear, in the middle of a poll, what belongs to no record."""
+        self._link.remember(error)
+        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            self._refusal = error
+
     def _note(
         self,
         fetched: Fetched,
@@ -82,7 +92,7 @@ class Reader:
         """Keep a record of its range, move its partition's position, and forget the partition once it is read."""
         error = fetched.error()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:
-            raise refusal(error, f"reading {fetched.topic()}/{fetched.partition()}")
+            raise self._link.refusal(error, f"reading {fetched.topic()}/{fetched.partition()}")
         place, offset = coordinates(fetched)
         end = ranges[place][1]
         if error is None:

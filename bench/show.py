@@ -72,7 +72,7 @@ def _setting(done: Benchmark) -> Iterator[str]:
 
 def _latency_table(results: Sequence[Result]) -> Table:
     table = Table()
-    for heading in ("engine", "answers"):
+    for heading in ("engine", "outcome"):
         table.add_column(heading)
     for heading in ("events", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
         table.add_column(heading, justify="right")

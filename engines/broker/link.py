@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from engines.contract import Place
@@ -47,7 +47,7 @@ class Link:
             "topic.metadata.propagation.max.ms": 3000,
             # What goes wrong is raised as our own error, not printed by a thread in the background.
             "log_level": 2,
-            "error_cb": self.remember,
+            "error_cb": self._remember,
             **own,
         }
 
@@ -99,6 +99,17 @@ class Link:
         """Wait for all answers of one request."""
         return [self.result(future, within, says) for future in futures.values()]
 
+    def learn(self, client: Producer | Consumer, topics: Iterable[str], within: timedelta) -> None:
+        """Make a client know where these topics are led. Raises `BrokerRefused` if one does not exist."""
+        for topic in topics:
+            says = f"the partitions of {topic}"
+            for seconds in self.slices(within, says):
+                with contextlib.suppress(BrokerUnavailable), self.refusals(says):
+                    found = client.list_topics(topic, timeout=seconds).topics[topic]
+                    break
+            if found.error is not None:
+                raise self.refusal(found.error, says)
+
     @contextlib.contextmanager
     def refusals(self, says: str) -> Iterator[None]:
         """Turn the client's exceptions into ours."""
@@ -117,8 +128,7 @@ class Link:
             return BrokerUnavailable(f"The broker stopped answering while it was asked for {says}: {error.str()}.")
         return BrokerRefused(f"The broker refused {says}: {error.str()} ({error.name()}).")
 
-    def remember(self, error: KafkaError) -> None:
-        """Keep what a client said last, for the message of a deadline."""
+    def _remember(self, error: KafkaError) -> None:
         self._last_error = error.str()
 
 

@@ -170,7 +170,11 @@ class KafkaLog:
                         on_delivery=delivered,
                         timestamp=message.timestamp_ms or 0,
                     )
-        self._learn({topic for topic, _ in batches}, producer)
+        # Records of an unknown topic wait aside, and are moved into their partition one by one when its leader is
+        # known: were the flush on by then, the sender could take a part of them.
+        topics = {topic for topic, _ in batches}
+        self._link.learn(producer, topics - self._known, WITHIN)
+        self._known |= topics
         took = time.monotonic() - started
         if took > LINGER.total_seconds() / 2:
             raise EngineFailed(
@@ -201,19 +205,6 @@ class KafkaLog:
                 )
             )
         return self._producer
-
-    def _learn(self, topics: set[str], producer: Producer) -> None:
-        """Make sure that the producer knows the topics' leaders before the flush.
-
-        Records of an unknown topic wait aside, and are moved into their partition one by one when the answer comes:
-        were the flush on by then, the sender could take a part of them.
-        """
-        for topic in topics - self._known:
-            with self._link.refusals(f"the partitions of {topic}"):
-                found = producer.list_topics(topic, timeout=WITHIN.total_seconds()).topics[topic]
-            if found.error is not None:
-                raise self._link.refusal(found.error, f"the partitions of {topic}")
-        self._known |= topics
 
     def _await_leaders(self, topics: Sequence[str]) -> None:
         for _ in self._link.slices(WITHIN, f"{len(topics)} topics to have leaders"):

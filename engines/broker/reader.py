@@ -31,10 +31,9 @@ class Reader:
             # How long the broker holds a fetch that finds nothing, so how late the end behind control records is
             # known. Nothing is fetched between reads, so a short hold costs nothing.
             fetch_wait_max_ms=10,
-            topic_metadata_refresh_fast_interval_ms=10,
         )
-        self._refusal: KafkaError | None = None
-        self._consumer = Consumer({**config, "enable.partition.eof": True, "error_cb": self._told})
+        self._known: set[str] = set()
+        self._consumer = Consumer({**config, "enable.partition.eof": True})
 
     def read(self, ranges: Mapping[Place, tuple[int, int]], within: timedelta) -> Mapping[Place, list[Message]]:
         """Return the records with first <= offset < end of each partition, once the log is seen to have come so far.
@@ -47,7 +46,9 @@ class Reader:
         if not positions:
             return found
         with self._lock:
-            self._refusal = None
+            # Left to itself, the client looks for the leaders of new topics only once a second.
+            self._link.learn(self._consumer, {topic for topic, _ in positions} - self._known, within)
+            self._known |= {topic for topic, _ in positions}
             self._consumer.assign([TopicPartition(*place, first) for place, first in positions.items()])
             try:
                 for seconds in self._link.slices(within, f"{len(positions)} partitions to be read"):
@@ -56,8 +57,6 @@ class Reader:
                             self._note(fetched, ranges, found, positions)
                     if not positions:
                         break
-                    if self._refusal is not None:
-                        raise self._link.refusal(self._refusal, "a read")
             except Deadline as error:
                 (topic, partition), position = next(iter(positions.items()))
                 end = ranges[topic, partition][1]
@@ -75,12 +74,6 @@ class Reader:
             return batch
         one = self._consumer.poll(seconds)
         return [] if one is None else [one]
-
-    def _told(self, error: KafkaError) -> None:
-        """Hear, in the middle of a poll, what belongs to no record."""
-        self._link.remember(error)
-        if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
-            self._refusal = error
 
     def _note(
         self,

@@ -80,6 +80,8 @@ async def recover(
     await consumer.start()
     try:
         consumer.assign(list(stores))
+        # Known beforehand, all at once: `end_offsets` would learn of one topic after the other, a round each.
+        await consumer._client.set_topics([place.topic for place in (*stores, *outputs)])
         ends = await consumer.end_offsets([*stores, *outputs])
         readers = {place: _Reader(store, transactional=transactional) for place, store in stores.items()}
         pending = set()

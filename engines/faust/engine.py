@@ -80,8 +80,10 @@ class FaustDeployment:
             answer = await child.request(
                 "settle", within=within + ANSWER_WITHIN, ends=asked, within_s=within.total_seconds()
             )
-        except (EngineFailed, Deadline) as error:
+        except EngineFailed as error:
             return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
+        except Deadline as error:
+            return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}
         return {job: self._settled(job, asked[job], said) for job, said in answer.items()}
 
     async def state(self, job: str) -> StateSize:

@@ -177,14 +177,16 @@ class Runtime:
         for key, job in wanted.items():
             writers[key] = writer = self._writer(job, key[1])
             tasks[key] = Task(plan, job, key[1], writer, self._around)
-        await asyncio.gather(
-            *(writers[key].start((job.output, job.dead_letters, job.changelog)) for key, job in wanted.items())
-        )
-        stores = {
-            TopicPartition(job.changelog, key[1]): store_for(
-                job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches
-            )
+        # Opening a database waits for the disk, starting a producer for the broker: side by side.
+        opening = [
+            asyncio.to_thread(store_for, job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches)
             for key, job in wanted.items()
+        ]
+        starting = [writers[key].start((job.output, job.dead_letters, job.changelog)) for key, job in wanted.items()]
+        opened, _ = await asyncio.gather(asyncio.gather(*opening), asyncio.gather(*starting))
+        stores = {
+            TopicPartition(job.changelog, key[1]): store
+            for (key, job), store in zip(wanted.items(), opened, strict=True)
         }
         outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE

@@ -194,8 +194,8 @@ class Task:
         said = (self._output, self._dead)
         for key, data in self.store.rows.changes():
             self._logged_bytes += changelog.append(ROW + key, data)
-        self.committed = self._program.save(self._positions, self._logged_bytes)
-        record = self.committed.encode()
+        saved = self._program.save(self._positions, self._logged_bytes)
+        record = saved.encode()
         self._logged_bytes += changelog.append(TASK, record)
         for outbox in (*said, changelog):
             outbox.seal()
@@ -217,7 +217,7 @@ class Task:
         if not self._transactional:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
-        self.watermark = self._program.watermark
+        self.committed, self.watermark = saved, self._program.watermark
         self._open_since = None
         self._around.committed()
 

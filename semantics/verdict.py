@@ -130,6 +130,8 @@ def undemanded(expectation: Expectation) -> frozenset[Prediction]:
 
 def _compare(expectation: Expectation, rules: Rules, observed: tuple[Observed, ...], defect: str) -> Verdict:
     pipeline = expectation.pipeline
+    predictions = predict(pipeline, expectation.timeline, rules)
+    observed = _without_sentinels(observed, predictions)
     wrong = _closest(pipeline, observed, _demanded(expectation))
     if defect:
         if wrong is None:
@@ -137,7 +139,7 @@ def _compare(expectation: Expectation, rules: Rules, observed: tuple[Observed, .
         return Verdict(value=Value.DEVIATES, reason=defect, step=wrong)
     steps = zip(*expectation.demand, strict=True)
     named = [set[str]().union(*(demand.figures for demand in demands)) for demands in steps]
-    predicted = [(prediction, named) for prediction in predict(pipeline, expectation.timeline, rules)]
+    predicted = [(prediction, named) for prediction in predictions]
     exactly = _closest(pipeline, observed, predicted) is None
     loosely = exactly or _closest(pipeline, observed, predicted, sink=rules.sink) is None
     if wrong is None:
@@ -149,6 +151,17 @@ def _compare(expectation: Expectation, rules: Rules, observed: tuple[Observed, .
     found = explain(expectation, rules, with_sink=not exactly)
     reason = " or ".join(", ".join(f"{name} = {getattr(rules, name).name}" for name in names) for names in found)
     return Verdict(value=Value.DEVIATES, reason=reason, rules=found, step=wrong)
+
+
+def _without_sentinels(observed: Sequence[Observed], predictions: Iterable[Prediction]) -> tuple[Observed, ...]:
+    """Take the sentinel's rows, of which the rules tell the number, out of the state that the engine counted."""
+    own: list[Observed] = []
+    for seen, steps in zip(observed, zip(*predictions, strict=True), strict=True):
+        state, sentinels = seen.figures.get("state"), {step.sentinels for step in steps}
+        if state is not None and len(sentinels) == 1:
+            seen = replace(seen, figures={**seen.figures, "state": state - sentinels.pop()})
+        own.append(seen)
+    return tuple(own)
 
 
 def _demanded(expectation: Expectation) -> list[tuple[Prediction, list[set[str]]]]:

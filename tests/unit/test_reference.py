@@ -17,12 +17,13 @@ from engines.reference.bugs import BUGS
 from engines.reference.engine import ENGINE, ReferenceDeployment
 from engines.wire import encode_event, encode_row, row_decoder
 from semantics.catalogue import all_expectations, find
-from semantics.expectation import Expectation, script
+from semantics.expectation import Demand, Expectation, script
+from semantics.notation import parse_demand
 from semantics.pipeline import Aggregate, Emit, Function, Join, Pipeline, Session, Source, Tumbling
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, WindowRow, sort_key
 from semantics.rules import CONTRACT
 from semantics.time import T0_US, s
-from semantics.timeline import Crash, CrashPoint, Event, Raw, Send
+from semantics.timeline import Crash, CrashPoint, Event, Flush, Raw, Send
 from semantics.verdict import Value, judge
 
 RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
@@ -54,6 +55,25 @@ async def test_the_reference_shows_what_the_catalogue_demands(tmp_path: Path) ->
     for expectation in all_expectations():
         crashes = any(isinstance(step, Crash) for step in expectation.timeline)
         assert found[expectation.id] is (Value.UNSUPPORTED if crashes else Value.HOLDS), expectation.id
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "step"),
+    [
+        (Aggregate(Source(delay=s(0)), window=Tumbling(s(10))), "a@1 b@1/1"),
+        (Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5)), "L:a@1 R:b@1/1"),
+    ],
+)
+async def test_state_is_demanded_without_the_sentinels(pipeline: Pipeline, step: str, tmp_path: Path) -> None:
+    def expectation(id: str, state: int) -> Expectation:
+        rows = () if isinstance(pipeline, Join) else parse_demand(["a[0,10)=1 b[0,10)=1"])[0]
+        demand = ((Demand(), Demand(rows, {"state": state})),)
+        timeline = script(step, Flush(60_000_000))
+        return Expectation(id, "nothing is left", pipeline=pipeline, timeline=timeline, demand=demand, because="")
+
+    found = await verdicts([expectation("X-0", 0), expectation("X-1", 1)], "", tmp_path)
+    assert found["X-0"] is Value.HOLDS
+    assert found["X-1"] is not Value.HOLDS
 
 
 @pytest.mark.parametrize("bug", BUGS)

@@ -1,8 +1,7 @@
 """Plays expectations on an engine, many at a time, and returns what was observed.
 
-Expectations are grouped into waves: one deployment, one job an expectation, all scripts side by side (step 1 of all,
-settle, step 2 of all, ...). Scripts with a crash get a deployment of their own; those that restart after the same step
-share one. A wave that dies is played again one by one, so that a bad job costs only itself.
+A wave is one deployment with one job an expectation, all scripts side by side: step 1 of all, settle, step 2 of all, ...
+(`engines/waves.py`). One that dies is played again one by one, so that a bad job costs only itself.
 """
 
 from __future__ import annotations
@@ -34,16 +33,25 @@ from engines.errors import Deadline, EngineFailed, UnsupportedPipeline
 from engines.journal import Journal
 from engines.nemesis import strike
 from engines.process import remove_dir, scratch_dir
+from engines.waves import beats, waves
 from engines.wire import encode_event, row_decoder, sentinel
 from semantics import history as seen
 from semantics.expectation import Expectation
 from semantics.pipeline import sources
 from semantics.rows import Row
 from semantics.time import T0_US
-from semantics.timeline import SENTINEL_KEY, Crash, Event, Flush, Idle, Raw, Restart, Send, partitions
+from semantics.timeline import (
+    SENTINEL_KEY,
+    Crash,
+    Event,
+    Flush,
+    Idle,
+    Raw,
+    Restart,
+    Send,
+    partitions,
+)
 
-WAVE_SIZE = 40
-"""Jobs a deployment: above it nothing is gained, and a deployment that dies costs more (memory on a JVM: ~1 GB)."""
 SETTLE_WITHIN = timedelta(seconds=60)
 """For a wave's step: a cold JVM's first stateful batch takes about 4 s, a restart after a kill about 8 s."""
 Progress = Callable[[str], None]
@@ -60,6 +68,10 @@ class _Part:
     read: dict[Place, int] = field(default_factory=dict)
     entries: list[seen.Entry] = field(default_factory=list)
     done: bool = False
+
+
+_Play = tuple[_Part, int]
+"""A part and the number of the step that it plays now."""
 
 
 class Player:
@@ -128,9 +140,10 @@ class Player:
             async with await self.engine.deploy(
                 [part.job for part in parts], log=self.log, dirs=dirs, settings=settings
             ) as deployment:
-                for step in range(max(len(part.expectation.timeline) for part in parts)):
-                    self.progress(f"{says}: step {step + 1}")
-                    await self._step(deployment, parts, step)
+                planned = beats([expectation.timeline for expectation in wave])
+                for number, beat in enumerate(planned, 1):
+                    self.progress(f"{says}: step {number} of {len(planned)}")
+                    await self._step(deployment, [(parts[at], step) for at, step in beat if not parts[at].done])
                 await deployment.stop()
                 await self._read_rest(parts)
         except (EngineFailed, Deadline, UnsupportedPipeline) as error:
@@ -160,59 +173,59 @@ class Player:
                 topics[topic] = part.job.partitions
         await asyncio.to_thread(self.log.create, topics)
 
-    async def _step(self, deployment: Deployment, parts: Sequence[_Part], step: int) -> None:
-        """Play one step of all scripts that have it, and wait until every one of them has settled."""
-        playing = [part for part in parts if not part.done and step < len(part.expectation.timeline)]
+    async def _step(self, deployment: Deployment, playing: Sequence[_Play]) -> None:
+        """Play one step of every script that is not done, and wait until each of them has settled."""
         if not playing:
             return
-        steps = [part.expectation.timeline[step] for part in playing]
-        if isinstance(steps[0], Crash):
-            await deployment.arm(steps[0].point)
+        harm = _harm(playing)
+        if isinstance(harm, Crash):
+            await deployment.arm(harm.point)
             return
-        if isinstance(steps[0], Restart):
-            await deployment.restart(wipe_state=steps[0].wipe_state)
-            for part in playing:
-                self._record(part, seen.Restarted(step=step, wiped=steps[0].wipe_state))
-        await self._send(playing, step)
-        before = playing[0].expectation.timeline[step - 1] if step else None
+        if isinstance(harm, Restart):
+            await deployment.restart(wipe_state=harm.wipe_state)
+            for part, step in playing:
+                self._record(part, seen.Restarted(step=step, wiped=harm.wipe_state))
+        await self._send(playing)
+        part, step = playing[0]
+        before = part.expectation.timeline[step - 1] if step else None
         if isinstance(before, Crash):
             struck = await strike(deployment, before.point, step=step, within=SETTLE_WITHIN)
             await deployment.restart(wipe_state=before.wipe_state)
-            for part in playing:
-                self._record(part, struck)
-                self._record(part, seen.Restarted(step=step, wiped=before.wipe_state))
-        idle = max((s.duration for s in steps if isinstance(s, Idle)), default=timedelta(0))
+            self._record(part, struck)
+            self._record(part, seen.Restarted(step=step, wiped=before.wipe_state))
+        steps = [part.expectation.timeline[step] for part, step in playing]
+        idle = max((step.duration for step in steps if isinstance(step, Idle)), default=timedelta(0))
         await asyncio.sleep(idle.total_seconds())  # The script itself asks for time to pass.
-        asked = {part.job.name: part.ends for part in playing}
+        asked = {part.job.name: part.ends for part, _ in playing}
         answers = await deployment.settle(asked, within=SETTLE_WITHIN)
-        await self._read(playing, step, answers)
+        await self._read(playing, answers)
 
-    async def _send(self, playing: Sequence[_Part], step: int) -> None:
+    async def _send(self, playing: Sequence[_Play]) -> None:
         batches: dict[Place, list[Message]] = defaultdict(list)
-        owners: dict[Place, tuple[_Part, str]] = {}
-        for part in playing:
+        owners: dict[Place, tuple[_Part, int, str]] = {}
+        for part, step in playing:
             for event in _events(part, step):
                 place = part.job.inputs[event.input], event.partition
                 batches[place].append(encode_event(event))
-                owners[place] = part, event.input
+                owners[place] = part, step, event.input
         if not batches:
             return
         ends = await asyncio.to_thread(self.log.append, batches)
         for place, end in ends.items():
-            part, input = owners[place]
+            part, step, input = owners[place]
             part.ends[place] = end
             first = end - len(batches[place])
             self._record(part, seen.Sent(step=step, input=input, partition=place[1], first=first, end=end))
 
-    async def _read(self, playing: Sequence[_Part], step: int, answers: Mapping[str, Settled]) -> None:
+    async def _read(self, playing: Sequence[_Play], answers: Mapping[str, Settled]) -> None:
         ranges: dict[Place, tuple[int, int]] = {}
-        settled = [part for part in playing if answers[part.job.name].status is Status.SETTLED]
+        settled = [part for part, _ in playing if answers[part.job.name].status is Status.SETTLED]
         for part in settled:
             for place, end in answers[part.job.name].ends.items():
                 if end > part.read.get(place, 0):
                     ranges[place] = part.read.get(place, 0), end
         found = await asyncio.to_thread(self.log.read, ranges) if ranges else {}
-        for part in playing:
+        for part, step in playing:
             answer = answers[part.job.name]
             if answer.status is not Status.SETTLED:
                 part.done = True
@@ -262,15 +275,11 @@ class Player:
         self.journal.write(self.name, part.expectation.id, [entry])
 
 
-def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
-    """Group expectations that can share a deployment, the plain ones first."""
-    groups: dict[object, list[Expectation]] = defaultdict(list)
-    for expectation in expectations:
-        harm = tuple((n, step) for n, step in enumerate(expectation.timeline) if isinstance(step, Crash | Restart))
-        crashes = any(isinstance(step, Crash) for _, step in harm)
-        groups[expectation.id if crashes else harm].append(expectation)
-    ordered = sorted(groups.items(), key=lambda group: group[0] != ())
-    return [group[at : at + WAVE_SIZE] for _, group in ordered for at in range(0, len(group), WAVE_SIZE)]
+def _harm(playing: Sequence[_Play]) -> Crash | Restart | None:
+    """Return the crash or restart of this beat; all that play it ask for the same."""
+    part, step = playing[0]
+    harm = part.expectation.timeline[step]
+    return harm if isinstance(harm, Crash | Restart) else None
 
 
 def _events(part: _Part, step: int) -> tuple[Event | Raw, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,20 +55,19 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
     run = runs.create(Path("runs"), arguments, seed=0)
     logs: list[KafkaLog] = []
-
-    def kafka() -> KafkaLog:
-        if not logs:
-            logs.append(KafkaLog(request.getfixturevalue("broker"), prefix=f"weir-{run.path.name}"))
-        return logs[0]
+    if any(registry.get(name)[0].needs_broker for name in engines(config)):
+        # Asked for here and not later, so that the log closes before its broker does.
+        logs.append(KafkaLog(request.getfixturevalue("broker"), prefix=f"weir-{run.path.name}-"))
+    started = time.monotonic()
 
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
 
     def progress(text: str) -> None:
         with capture.global_and_fixture_disabled():
-            terminal.write_line(text)
+            terminal.write_line(f"[{time.monotonic() - started:4.0f} s] {text}")
 
-    opened = suite.Suite(run, kafka=kafka, progress=progress)
+    opened = suite.Suite(run, kafka=lambda: logs[0], progress=progress)
     config.stash[_RUN] = run
     yield opened
     opened.close()

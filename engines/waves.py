@@ -1,0 +1,65 @@
+"""Which expectations share a deployment, and which step each plays at each beat of it. Pure planning.
+
+Scripts with a crash get a deployment of their own; those that restart share one, and restart together; those that do
+neither fill it up.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from semantics.expectation import Expectation
+from semantics.timeline import Crash, Restart, Step, Timeline
+
+SIZE = 40
+"""Jobs a deployment: above it nothing is gained, and one that dies costs more (a JVM takes about 1 GB for them)."""
+
+
+def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
+    """Group expectations into deployments of at most `SIZE`."""
+    plain: list[Expectation] = []
+    alone: list[list[Expectation]] = []
+    restarting: dict[tuple[Step, ...], list[Expectation]] = defaultdict(list)
+    for expectation in expectations:
+        harm = tuple(step for step in expectation.timeline if isinstance(step, Crash | Restart))
+        if any(isinstance(step, Crash) for step in harm):
+            alone.append([expectation])
+        elif harm:
+            restarting[harm].append(expectation)
+        else:
+            plain.append(expectation)
+    shared = [wave for group in restarting.values() for wave in _cut(group)]
+    for wave in shared:
+        room = SIZE - len(wave)
+        wave += plain[:room]
+        plain = plain[room:]
+    return [*_cut(plain), *shared, *alone]
+
+
+def beats(timelines: Sequence[Timeline]) -> list[list[tuple[int, int]]]:
+    """Return, beat by beat, (which timeline, which of its steps): side by side, restarts at the same beat.
+
+    A script that comes to its restart early waits: without input nothing happens to it.
+    """
+    segments = [_segments(timeline) for timeline in timelines]
+    found: list[list[tuple[int, int]]] = []
+    for number in range(max(map(len, segments), default=0)):
+        mine = [(at, of[number]) for at, of in enumerate(segments) if number < len(of)]
+        longest = max(len(steps) for _, steps in mine)
+        found += [[(at, steps[beat]) for at, steps in mine if beat < len(steps)] for beat in range(longest)]
+    return found
+
+
+def _cut(group: Sequence[Expectation]) -> list[list[Expectation]]:
+    return [list(group[at : at + SIZE]) for at in range(0, len(group), SIZE)]
+
+
+def _segments(timeline: Timeline) -> list[list[int]]:
+    """Cut a timeline before each restart; return the numbers of each segment's steps."""
+    segments: list[list[int]] = [[]]
+    for number, step in enumerate(timeline):
+        if isinstance(step, Restart):
+            segments.append([])
+        segments[-1].append(number)
+    return segments

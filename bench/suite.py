@@ -48,7 +48,15 @@ class Suite:
         """
         engine, variant = registry.require(name)
         log = self._kafka() if engine.needs_broker else MemoryLog()
-        player = Player(engine, variant, log, logs=self.run_folder.logs, journal=self._journal, progress=self._progress)
+        player = Player(
+            engine,
+            variant,
+            log,
+            logs=self.run_folder.logs,
+            journal=self._journal,
+            prefix=f"weir-{self.run_folder.path.name.lower()}-",
+            progress=self._progress,
+        )
         histories = await player.play(expectations)
         results = {e.id: self._judge(e, name, player.declaration, histories[e.id]) for e in expectations}
         for result in results.values():

@@ -1,6 +1,6 @@
 """Plays expectations on an engine, many at a time, and returns what was observed.
 
-A wave is one deployment with one job an expectation, all scripts side by side: step 1 of all, settle, step 2 of all, ...
+A wave is one deployment with one job an expectation, all scripts side by side: step 1 of all, settle, step 2 of all...
 (`engines/waves.py`). One that dies is played again one by one, so that a bad job costs only itself.
 """
 
@@ -75,7 +75,10 @@ _Play = tuple[_Part, int]
 
 
 class Player:
-    """Plays on one engine (variant) and one log, journaling what it sees."""
+    """Plays on one engine (variant) and one log, journaling what it sees.
+
+    `prefix` begins every name that is made on the log, so that runs on a shared broker do not meet.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Player:
         *,
         logs: Path,
         journal: Journal,
+        prefix: str = "",
         progress: Progress = lambda _: None,
     ) -> None:
         self.engine = engine
@@ -93,6 +97,7 @@ class Player:
         self.log = log
         self.logs = logs
         self.journal = journal
+        self.prefix = prefix
         self.progress = progress
         self.declaration = engine.declaration(variant)
         self._deployments = 0
@@ -158,7 +163,7 @@ class Player:
         return parts
 
     def _part(self, expectation: Expectation) -> _Part:
-        name = f"{self.name.replace(':', '-')}-{expectation.id.lower()}-{self._deployments}"
+        name = f"{self.prefix}{self.name.replace(':', '-')}-{expectation.id.lower()}-{self._deployments}"
         count = partitions(expectation.timeline)
         inputs = {source.name: f"{name}-{source.name}" for source in sources(expectation.pipeline)}
         job = Job(name, expectation.pipeline, inputs, f"{name}-out", f"{name}-dead", count)

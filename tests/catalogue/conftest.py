@@ -57,7 +57,7 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     logs: list[KafkaLog] = []
     if any(registry.get(name)[0].needs_broker for name in engines(config)):
         # Asked for here and not later, so that the log closes before its broker does.
-        logs.append(KafkaLog(request.getfixturevalue("broker"), prefix=f"weir-{run.path.name}-"))
+        logs.append(KafkaLog(request.getfixturevalue("broker")))
     started = time.monotonic()
 
     terminal = config.pluginmanager.get_plugin("terminalreporter")

@@ -25,8 +25,8 @@ async def test_at_least_once_repeats_under_the_same_kills(broker: str, tmp_path:
     engine, variant = registry.require("faust:at-least-once")
     expectation = find(id)
     journal = Journal(tmp_path / "history.jsonl")
-    with KafkaLog(broker, prefix=f"control-{id.lower()}-") as log:
-        player = Player(engine, variant, log, logs=tmp_path, journal=journal)
+    with KafkaLog(broker) as log:
+        player = Player(engine, variant, log, logs=tmp_path, journal=journal, prefix="control-")
         history = (await player.play([expectation]))[id]
     journal.close()
     verdict = judge(expectation, player.declaration.rules, history)

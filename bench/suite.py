@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from engines.memory import MemoryLog
-
 from bench.runs import Run
 from engines import registry
 from engines.contract import Declaration, Engine, Log
 from engines.journal import Journal
+from engines.memory import MemoryLog
 from engines.player import Player
 from semantics.expectation import Expectation
 from semantics.history import History

@@ -62,6 +62,8 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
 
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     capture = config.pluginmanager.get_plugin("capturemanager")
+    assert terminal is not None
+    assert capture is not None
 
     def progress(text: str) -> None:
         with capture.global_and_fixture_disabled():
@@ -87,9 +89,10 @@ def cell(request: pytest.FixtureRequest, catalogue: suite.Suite) -> suite.Result
 
 
 def _selected(session: pytest.Session, name: str) -> list[Expectation]:
-    params = [item.callspec.params["cell"] for item in session.items if isinstance(item, pytest.Function)
-              and hasattr(item, "callspec") and "cell" in item.callspec.params]  # fmt: skip
-    return [expectation for engine, expectation in params if engine == name]
+    """Return the expectations that this session asks of the engine, in the catalogue's order."""
+    callspecs = [getattr(item, "callspec", None) for item in session.items]
+    asked = [callspec.params["cell"] for callspec in callspecs if callspec and "cell" in callspec.params]
+    return [expectation for engine, expectation in asked if engine == name]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -160,11 +160,6 @@ class Machine:
         task.feed(events)
         return task
 
-    def idle(self) -> None:
-        """Let time pass without input: everything due comes out."""
-        for task in self.tasks:
-            task.batch(())
-
     @property
     def watermark(self) -> int | None:
         """Return the lowest task's watermark, None if any has none."""

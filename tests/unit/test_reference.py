@@ -1,4 +1,4 @@
-"""The reference through the whole harness: player, wire, in-memory log, verdict; and what its planted bugs do to it."""
+"""The reference through the whole harness: player, wire, in-memory log, verdict. What its bugs do: `test_teeth.py`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from engines.errors import UnsupportedPipeline
 from engines.journal import Journal
 from engines.memory import MemoryLog
 from engines.player import Player
-from engines.reference.bugs import BUGS
 from engines.reference.engine import ENGINE, ReferenceDeployment
 from engines.wire import encode_event, encode_row, row_decoder
-from semantics.catalogue import all_expectations, find
+from semantics.catalogue import all_expectations
 from semantics.expectation import Demand, Expectation, script
 from semantics.notation import parse_demand
 from semantics.pipeline import Aggregate, Emit, Function, Join, Pipeline, Session, Source, Tumbling
@@ -29,17 +28,6 @@ from semantics.verdict import Value, judge
 RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
 BOTH = (Function.COUNT, Function.SUM)
 SOON = timedelta(seconds=30)
-CAUGHT_BY = {
-    "watermark-falls": "WM-01",
-    "end-inclusive": "TW-01",
-    "late-by-event-time": "WM-04",
-    "session-start-lost": "SW-01",
-    "bridge-one-neighbour": "SW-03",
-    "join-bound-exclusive": "SSJ-01",
-    "null-beside-match": "SSJ-05",
-    "lost-update": "EO-13",
-}
-"""For every planted bug, one expectation of the catalogue that catches it by name."""
 
 
 async def verdicts(expectations: list[Expectation], variant: str, folder: Path) -> dict[str, Value]:
@@ -50,11 +38,9 @@ async def verdicts(expectations: list[Expectation], variant: str, folder: Path) 
     return {e.id: judge(e, CONTRACT, histories[e.id]).value for e in expectations}
 
 
-async def test_the_reference_shows_what_the_catalogue_demands(tmp_path: Path) -> None:
-    found = await verdicts(list(all_expectations()), "", tmp_path)
-    for expectation in all_expectations():
-        crashes = any(isinstance(step, Crash) for step in expectation.timeline)
-        assert found[expectation.id] is (Value.UNSUPPORTED if crashes else Value.HOLDS), expectation.id
+async def test_a_script_with_a_crash_is_not_run(tmp_path: Path) -> None:
+    crashing = [e for e in all_expectations() if any(isinstance(step, Crash) for step in e.timeline)][:3]
+    assert set((await verdicts(crashing, "", tmp_path)).values()) == {Value.UNSUPPORTED}
 
 
 @pytest.mark.parametrize(
@@ -74,13 +60,6 @@ async def test_state_is_demanded_without_the_sentinels(pipeline: Pipeline, step:
     found = await verdicts([expectation("X-0", 0), expectation("X-1", 1)], "", tmp_path)
     assert found["X-0"] is Value.HOLDS
     assert found["X-1"] is not Value.HOLDS
-
-
-@pytest.mark.parametrize("bug", BUGS)
-async def test_every_planted_bug_is_caught(bug: str, tmp_path: Path) -> None:
-    expectation = find(CAUGHT_BY[bug])
-    assert await verdicts([expectation], "", tmp_path) == {expectation.id: Value.HOLDS}
-    assert await verdicts([expectation], bug, tmp_path) == {expectation.id: Value.BROKEN}
 
 
 @pytest.mark.parametrize("variant", ENGINE.variants)

@@ -8,7 +8,7 @@ time. `due` is the watermark from which there may be something to close, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,10 @@ Sums = tuple[int, ...]
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 TIME = 8
 """Bytes of a time in a row key."""
+LAST = b"\xff" * (2 * TIME)
+"""After every row key."""
+KEYS_REMEMBERED = 100_000
+V = TypeVar("V")
 
 
 class Event(msgspec.Struct, gc=False):
@@ -81,6 +85,19 @@ def decode_sums(data: bytes) -> Sums:
     return tuple(map(int, data.split()))
 
 
+def due_until(table: Table[V], first_us: int, watermark: int) -> tuple[list[tuple[bytes, V]], int]:
+    """Return the rows due from `first_us` to the watermark, of a table in order of time, and when the next one is due.
+
+    `first_us`: nothing is due before it any more, so that the scan does not pass over all that was deleted there.
+    """
+    due: list[tuple[bytes, V]] = []
+    for key, value in table.scan(time_key(first_us), LAST):
+        if (time := key_time(key)) > watermark:
+            return due, time
+        due.append((key, value))
+    return due, NEVER
+
+
 class Running:
     """An aggregate without a window: a row for each event, with the value that its key then has."""
 
@@ -135,19 +152,18 @@ class Tumbling:
         return True
 
     def on_watermark(self, watermark: int) -> None:
-        for key, sums in list(self._rows.scan(time_key(self._open), time_key(watermark + 1))):
+        closing, self.due = due_until(self._rows, self._open, watermark)
+        self._open = watermark + 1
+        for key, sums in closing:
             if self._final:
                 kafka, json, _ = self._names[key_of(key[TIME:])]
                 end = key_time(key)
                 self._emit(kafka, self._functions.window_row % (json, end - self._size, end, *sums))
             self._rows.delete(key)
-        self.recover(watermark)
 
     def recover(self, watermark: int) -> None:
-        # Nothing ends at or before the watermark any more: the scan need not pass over what was deleted there.
         self._open = watermark + 1
-        first = self._rows.first(time_key(self._open))
-        self.due = NEVER if first is None else key_time(first)
+        _, self.due = due_until(self._rows, self._open, watermark)
 
 
 class Session:
@@ -160,6 +176,8 @@ class Session:
         self._gap, self._dues = gap_us, rows.due
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
         self._open = BEFORE_ALL
+        self._ends: dict[bytes, list[int]] = {}
+        """The ends of the open sessions of keys met lately: a look into the table for each event costs a seek."""
         self.due = NEVER
 
     @staticmethod
@@ -170,42 +188,58 @@ class Session:
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
         assert event.t is not None
         kafka, json, group = self._names[event.k]
-        start, end, merged = event.t, event.t + self._gap, []
-        for key, session in self._rows.scan(group + time_key(start), group + b"\xff" * TIME):
-            if session[0] > end:
-                break
-            merged.append((key, session))
-        start = min([start, *(session[0] for _, session in merged)])
-        end = max([end, *(key_time(key, len(group)) for key, _ in merged)])
+        start = event.t
+        end = reach = start + self._gap
+        ends = self._ends_of(group)
+        merged = []
+        for other in ends:
+            if other >= event.t:
+                session = self._rows.get(group + time_key(other))
+                assert session is not None, "a session that is open without its row"
+                if session[0] <= reach:
+                    merged.append((other, session))
+                    start, end = min(start, session[0]), max(end, other)
         if end <= watermark:
             return False
         sums = self._functions.first(event.v)
-        for _, session in merged:
+        for other, session in merged:
             sums = self._functions.merge(sums, session[1:])
-        own = group + time_key(end)
-        for key, _ in merged:
-            if key != own:
-                self._rows.delete(key)
-        self._rows.put(own, (start, *sums))
+            ends.remove(other)
+            if other != end:
+                self._rows.delete(group + time_key(other))
+        self._rows.put(group + time_key(end), (start, *sums))
+        ends.append(end)
         self.due = min(self.due, end)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))
         return True
 
     def on_watermark(self, watermark: int) -> None:
-        for due, key in list(self._dues.scan(time_key(self._open), time_key(watermark + 1))):
-            session = self._rows.get(key)
+        closing, self.due = due_until(self._dues, self._open, watermark)
+        self._open = watermark + 1
+        for due, key in closing:
+            session, group, end = self._rows.get(key), key[:-TIME], key_time(due)
             assert session is not None, "a due entry without its row"
             if self._final:
-                kafka, json, _ = self._names[key_of(key[:-TIME])]
-                self._emit(kafka, self._functions.window_row % (json, session[0], key_time(due), *session[1:]))
+                kafka, json, _ = self._names[key_of(group)]
+                self._emit(kafka, self._functions.window_row % (json, session[0], end, *session[1:]))
             self._rows.delete(key)
-        self.recover(watermark)
+            if group in self._ends:
+                self._ends[group].remove(end)
 
     def recover(self, watermark: int) -> None:
         self._open = watermark + 1
-        first = self._dues.first(time_key(self._open))
-        self.due = NEVER if first is None else key_time(first)
+        self._ends.clear()
+        _, self.due = due_until(self._dues, self._open, watermark)
+
+    def _ends_of(self, group: bytes) -> list[int]:
+        ends = self._ends.get(group)
+        if ends is None:
+            if len(self._ends) >= KEYS_REMEMBERED:
+                self._ends.clear()
+            rows = self._rows.scan(group, group + b"\xff" * TIME)
+            ends = self._ends[group] = [key_time(key, len(group)) for key, _ in rows]
+        return ends
 
 
 class JoinRow(msgspec.Struct, gc=False, array_like=True, frozen=True):
@@ -277,7 +311,9 @@ class IntervalJoin:
         return True
 
     def on_watermark(self, watermark: int) -> None:
-        for _, key in list(self._dues.scan(time_key(self._open), time_key(watermark + 1))):
+        closing, self.due = due_until(self._dues, self._open, watermark)
+        self._open = watermark + 1
+        for _, key in closing:
             if self._outer and key[0] == 0:
                 row = self._rows.get(key)
                 assert row is not None, "a due entry without its row"
@@ -285,12 +321,10 @@ class IntervalJoin:
                     kafka, json, group = self._names[key_of(group_at(key, 1))]
                     self._emit(kafka, _LEFT_ONLY % (json, _json(row.id), key_time(key, 1 + len(group))))
             self._rows.delete(key)
-        self.recover(watermark)
 
     def recover(self, watermark: int) -> None:
         self._open = watermark + 1
-        first = self._dues.first(time_key(self._open))
-        self.due = NEVER if first is None else key_time(first)
+        _, self.due = due_until(self._dues, self._open, watermark)
 
     def _pair(
         self, kafka: bytes | None, json: bytes, left: str | None, lt: int, right: str | None, rt: int

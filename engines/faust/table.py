@@ -123,10 +123,6 @@ class Table(Generic[V]):
             if (value := self._dirty[key]) is not None:
                 yield key, value
 
-    def first(self, key: bytes) -> bytes | None:
-        """Return the first key at or after this one."""
-        return next((found for found, _ in self.scan(key, b"\xff" * 16)), None)
-
     def _ordered(self) -> list[bytes]:
         if len(self._fresh) > MANY_FRESH:
             self._sorted += self._fresh

@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import assert_never
 
+import psutil
+
 from engines.contract import Reached
 from engines.errors import Deadline, UnsupportedPipeline
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
+from engines.warden import group
 from semantics.timeline import CrashPoint
 
 POINTS = frozenset({CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_SINK, CrashPoint.AFTER_PROGRESS})
@@ -27,6 +30,9 @@ NO_CRASH_BECAUSE = (
 )
 _LOOK_EVERY_S = 0.0001
 """A commit entry is a draft for one to five milliseconds."""
+
+_STOPPED_WITHIN_S = 5
+"""It takes a millisecond; a process that waits for a disk takes its time."""
 
 Written = Callable[[str], int]
 """Job name -> how many records its output topic holds, committed or not."""
@@ -73,7 +79,7 @@ class Watcher:
                 for name, checkpoint in self._jobs.items():
                     batch = self._sign(name, checkpoint)
                     if batch >= 0:
-                        self._child.pause()
+                        self._stop()
                         self._found = self._verify(name, checkpoint, batch)
                         if self._found is not None:
                             return
@@ -82,6 +88,15 @@ class Watcher:
         except Exception as error:
             # It belongs to the thread that waits.
             self._error = error
+
+    def _stop(self) -> None:
+        """SIGSTOP the group, and wait until it stands still: signals take effect a moment later."""
+        self._child.pause()
+        deadline = time.monotonic() + _STOPPED_WITHIN_S
+        while moving := [process for process in group(self._child.pid) if not _stands(process)]:
+            if time.monotonic() > deadline:
+                raise Deadline(f"Waited {_STOPPED_WITHIN_S} s for {moving} to stop.")
+            time.sleep(_LOOK_EVERY_S)
 
     def _sign(self, name: str, checkpoint: Checkpoint) -> int:
         """Return the batch that shows the sign of the point; -1 if none does, or if it was judged already."""
@@ -103,8 +118,8 @@ class Watcher:
                 )
             case CrashPoint.AFTER_SINK:
                 if not rows:
-                    # A batch without output has no such point; only a commit in the log makes it final.
-                    self._judged[name] = batch if committed else self._judged[name]
+                    # All of a batch is written before its commit is begun: this one has no such point.
+                    self._judged[name] = batch
                     return None
                 if committed:
                     return self._take_back(checkpoint, batch, name, rows)
@@ -121,6 +136,13 @@ class Watcher:
         self.undo = checkpoint, batch
         evidence = f"{name}: {rows} rows of batch {batch} are visible; its commit came first and is taken back"
         return Reached(evidence=evidence, reconstructed=True)
+
+
+def _stands(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _journal(point: CrashPoint) -> Journal:

@@ -47,7 +47,9 @@ from semantics.timeline import CrashPoint
 _READY_WITHIN = timedelta(seconds=60)
 """A cold JVM on a busy machine of two cores takes 8 s to a session, and as long to plan forty queries."""
 _STOP_WITHIN = timedelta(seconds=20)
-"""Stopping takes half a second; writing a class archive at the end takes 5 s."""
+"""Stopping takes half a second."""
+_ARCHIVE_WITHIN = timedelta(seconds=180)
+"""Writing the class archive at the end takes 10 s, and much longer on a busy machine."""
 
 
 class SparkEngine:
@@ -166,7 +168,8 @@ class SparkDeployment:
             if not _behind(checkpoint, asked):
                 committed = checkpoint.last(Journal.COMMITTED)
                 watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
-                progress = Progress(watermark_us=watermark_us, late=late, state_rows=answer["rows"])
+                # Spark has no dead letters: what it cannot use is dropped or passed on, and nobody is told.
+                progress = Progress(watermark_us=watermark_us, late=late, dead=0, state_rows=answer["rows"])
                 return Settled(status=Status.SETTLED, progress=progress)
             # The drain had begun before the newest records were planned: once more. Each waits for a whole trigger.
 
@@ -211,7 +214,7 @@ class SparkDeployment:
         self._disarm()
         child = self._child
         if child is not None and child.alive():
-            await child.request("stop", within=_STOP_WITHIN)
+            await child.request("stop", within=_ARCHIVE_WITHIN if self.train else _STOP_WITHIN)
             await child.terminate(within=_STOP_WITHIN)
 
     async def restart(self, *, wipe_state: bool = False) -> None:

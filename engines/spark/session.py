@@ -98,7 +98,7 @@ def _archive_flags(path: Path, java: Java, train: Path | None) -> list[str]:
     # From Java 25 on the archive may also hold what was linked: another flag. Archives that do not fit are ignored.
     ahead = java.release >= 25
     if train is not None:
-        return [f"-XX:{'AOTCacheOutput' if ahead else 'ArchiveClassesAtExit'}={train}"]
+        return [f"-XX:{'AOTCacheOutput' if ahead else 'ArchiveClassesAtExit'}={train}", "-Xlog:disable"]
     if not path.exists():
         return []
     return [f"-XX:{'AOTCache' if ahead else 'SharedArchiveFile'}={path}", "-Xshare:auto", "-Xlog:disable"]

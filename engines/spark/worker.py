@@ -22,6 +22,7 @@ from pyspark.sql import SparkSession
 
 from engines.codec import from_json
 from engines.spark.compile import output_mode, sink_frame
+from engines.spark.progress import told
 from engines.spark.session import SOURCE_OPTIONS
 from engines.spark.state import live
 
@@ -79,16 +80,9 @@ class Worker:
             query.stream.processAllAvailable()
         except StreamingQueryException as error:
             return {"failed": str(error).partition("\n=== Streaming Query ===")[0]}
-        late, rows = 0, None
-        for progress in reversed([json.loads(progress.json) for progress in query.stream.recentProgress]):
-            operators = progress["stateOperators"]
-            rows = sum(operator["numRowsTotal"] for operator in operators) if rows is None else rows
-            if progress["batchId"] <= query.counted:
-                break
-            late += sum(operator["numRowsDroppedByWatermark"] for operator in operators)
-        last = query.stream.lastProgress
-        query.counted = query.counted if last is None else last.batchId
-        return {"late": late, "rows": live(self._spark, query.checkpoint)[0] if rows is None else rows}
+        now = told([json.loads(report.json) for report in query.stream.recentProgress], since=query.counted)
+        query.counted = now.last
+        return {"late": now.late, "rows": live(self._spark, query.checkpoint)[0] if now.rows is None else now.rows}
 
     def state(self, job: str) -> dict[str, Any]:
         """Read the job's committed state back."""

@@ -1,0 +1,226 @@
+"""Spark on a real broker: what the room's own code promises, beside what the catalogue already plays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engines.broker.log import KafkaLog
+from engines.contract import Job, Log, Message, Place, RunDirs, Settings, Settled, Status
+from engines.errors import UnsupportedPipeline
+from engines.spark.engine import SparkDeployment
+from engines.warden import group
+from engines.wire import encode_event, row_decoder
+from semantics.expectation import script
+from semantics.expr import VALUE, expr
+from semantics.notation import print_row
+from semantics.pipeline import (
+    Aggregate,
+    Emit,
+    Filter,
+    Function,
+    How,
+    Join,
+    Pipeline,
+    Select,
+    Session,
+    Source,
+    Tumbling,
+    sources,
+)
+from semantics.time import T0_US, s
+from semantics.timeline import CrashPoint, Send
+
+pytestmark = pytest.mark.integration
+WITHIN = timedelta(seconds=90)
+RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
+
+
+@dataclass(slots=True)
+class Bench:
+    """Jobs by name on one Spark, fed with the notation and read back in it."""
+
+    log: Log
+    path: Path
+    pipelines: Mapping[str, Pipeline]
+    spark: SparkDeployment = field(init=False)
+    _ends: dict[str, dict[Place, int]] = field(init=False, default_factory=dict)
+    _read: dict[str, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dirs = RunDirs(logs=self.path, durable=self.path / "durable", state=self.path / "state")
+        dirs.durable.mkdir()
+        dirs.state.mkdir()
+        jobs = [_job(self.path.name, name, pipeline) for name, pipeline in self.pipelines.items()]
+        self.log.create({topic: 1 for job in jobs for topic in (*job.inputs.values(), job.output)})
+        self.spark = SparkDeployment(jobs, self.log, dirs, Settings())
+
+    async def send(self, **steps: str | bytes) -> None:
+        """Append events: job name = a step in the notation, or one raw value."""
+        for name, step in steps.items():
+            job = next(job for job in self.spark.jobs if job.name.endswith(f"-{name}"))
+            batches: dict[Place, list[Message]] = {}
+            if isinstance(step, bytes):
+                batches[next(iter(job.inputs.values())), 0] = [Message(None, step)]
+            else:
+                (send,) = script(step)
+                assert isinstance(send, Send)
+                for event in send.events:
+                    batches.setdefault((job.inputs[event.input], 0), []).append(encode_event(event))
+            self._ends.setdefault(job.name, {}).update(await asyncio.to_thread(self.log.append, batches))
+
+    async def settle(self, *, within: timedelta = WITHIN) -> dict[str, Settled]:
+        answers = await self.spark.settle(self._ends, within=within)
+        return {name.rpartition("-")[2]: answer for name, answer in answers.items()}
+
+    async def rows(self) -> dict[str, list[str]]:
+        """Return what every job said since the last time, where it said anything."""
+        answers = await self.settle()
+        assert {answer.status for answer in answers.values()} == {Status.SETTLED}, answers
+        found: dict[str, list[str]] = {}
+        for name, answer in answers.items():
+            ((place, end),) = answer.ends.items()
+            first, self._read[name] = self._read.get(name, 0), end
+            if end > first:
+                decode = row_decoder(self.pipelines[name])
+                messages = (await asyncio.to_thread(self.log.read, {place: (first, end)}))[place]
+                found[name] = sorted(print_row(decode(message.value or b"")) for message in messages)
+        return found
+
+
+def _job(prefix: str, name: str, pipeline: Pipeline) -> Job:
+    inputs = {source.name: f"{prefix}-{name}-{source.name}" for source in sources(pipeline)}
+    return Job(f"{prefix}-{name}", pipeline, inputs, f"{prefix}-{name}-out", f"{prefix}-{name}-dead")
+
+
+@pytest.fixture
+def bench(broker: str, tmp_path: Path):  # type: ignore[no-untyped-def]  # A factory, closed over the log.
+    with KafkaLog(broker, prefix=tmp_path.name) as log:
+        yield lambda **pipelines: Bench(log, tmp_path, pipelines)
+
+
+async def test_every_operator_runs_side_by_side_and_survives_a_restart(bench) -> None:  # type: ignore[no-untyped-def]
+    both = Source("L", delay=s(0)), Source("R", delay=s(0))
+    jobs: Bench = bench(
+        stateless=Filter(Select(Source(delay=s(0)), expr(VALUE, "*", 2)), expr(VALUE, ">", 2)),
+        running=Aggregate(Source(), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
+        window=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
+        session=Aggregate(Source(delay=s(0)), window=Session(s(10))),
+        left=Join(*both, lo=s(0), hi=s(5), how=How.LEFT),
+        inner=Join(*both, lo=s(0), hi=s(5)),
+        timeless=Join(Source("L"), Source("R"), lo=s(0), hi=s(5)),
+    )
+    await jobs.spark.launch()
+    async with jobs.spark:
+        for name in ("left", "inner", "timeless"):
+            await jobs.send(**{name: "L:a@0 L:b@1"})
+        await jobs.send(stateless="a=1@5 a=2@1", running="a=3@1 a=4@2", window="a@1", session="a@1 a@11")
+        assert await jobs.rows() == {"stateless": ["a#e2=4@1"], "running": ["a{n=2 sum=7}"]}
+
+        for name in ("left", "inner", "timeless"):
+            await jobs.send(**{name: "R:a@3 R:z@60"})
+        await jobs.send(window="z@15", session="z@60", running="a=1@0")
+        pair = ["a(0#e1,3#e1)"]
+        assert await jobs.rows() == {
+            "running": ["a{n=3 sum=8}"],
+            "window": ["a[0,10)=1"],
+            "session": ["a[1,21)=2"],
+            "left": pair,
+            "inner": pair,
+            "timeless": pair,
+        }
+
+        await jobs.spark.restart(wipe_state=True)
+        after = await jobs.settle()
+        assert after["window"].progress.watermark_us == T0_US + 15_000_000
+        assert after["timeless"].progress.watermark_us is None
+        assert after["left"].progress.state_rows == 4
+        for name in ("left", "inner"):
+            # Spark forgets what each side has seen, so both must speak again.
+            await jobs.send(**{name: "L:z@70 R:z@70"})
+        await jobs.send(running="a=1@0", window="a@2 z@25")
+        rows = await jobs.rows()
+        assert rows["running"] == ["a{n=4 sum=9}"]
+        assert rows["window"] == ["z[10,20)=1"]
+        assert "b(1#e2,_)" in rows["left"]
+        assert (await jobs.settle())["window"].progress.late == 0
+
+        window = next(job.name for job in jobs.spark.jobs if job.name.endswith("-window"))
+        size = await jobs.spark.state(window)
+        assert size.rows == 1
+        assert size.live_bytes
+        assert size.restore_bytes
+        assert size.disk_bytes is None, "seven jobs share the local directory"
+
+
+async def test_a_bad_job_fails_alone_and_a_stopped_one_keeps_settle_waiting(bench) -> None:  # type: ignore[no-untyped-def]
+    jobs: Bench = bench(
+        overflow=Select(Source(), expr(VALUE, "+", 2**63 - 1)),
+        good=RUNNING,
+        window=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
+    )
+    await jobs.spark.launch()
+    async with jobs.spark:
+        await jobs.send(overflow="a@1", good="a@1", window="a@1")
+        answers = await jobs.settle()
+        assert answers["overflow"].status is Status.FAILED
+        assert "ARITHMETIC_OVERFLOW" in answers["overflow"].detail
+        assert answers["good"].status is answers["window"].status is Status.SETTLED
+
+        # Bad JSON becomes an event of nulls: a window drops it, a running count counts it under the null key.
+        await jobs.send(good=b'{"k":', window=b'{"k":')
+        answers = await jobs.settle()
+        assert answers["good"].progress.state_rows == 2
+        assert answers["window"].progress.state_rows == 1
+
+        (child,) = jobs.spark.processes()
+        child.pause()
+        await jobs.send(good="a@2")
+        answers = await jobs.settle(within=timedelta(seconds=1))
+        assert answers["good"].status is Status.DEADLINE
+        assert "2 of 3" in answers["good"].detail
+        child.resume()
+        assert (await jobs.settle())["good"].status is Status.SETTLED
+
+
+async def test_rows_appended_just_before_settle_are_settled(bench) -> None:  # type: ignore[no-untyped-def]
+    jobs: Bench = bench(pass_on=Source())
+    await jobs.spark.launch()
+    async with jobs.spark:
+        for number in range(40):
+            await jobs.send(pass_on=f"a={number + 2}@1")
+            assert await jobs.rows() == {"pass_on": [f"a#e1={number + 2}@1"]}
+
+
+async def test_what_spark_refuses_is_refused_before_it_reads(bench) -> None:  # type: ignore[no-untyped-def]
+    jobs: Bench = bench(session=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE))
+    with pytest.raises(UnsupportedPipeline, match="session window") as refusal:
+        await jobs.spark.launch()
+    assert refusal.value.error == "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION"
+    assert jobs.spark.processes() == ()
+
+
+async def test_a_kill_between_sink_and_commit_repeats_rows_and_loses_nothing(bench) -> None:  # type: ignore[no-untyped-def]
+    jobs: Bench = bench(running=RUNNING)
+    await jobs.spark.launch()
+    async with jobs.spark:
+        await jobs.send(running="a@1 b@1")
+        assert await jobs.rows() == {"running": ["a=1", "b=1"]}
+        await jobs.spark.arm(CrashPoint.AFTER_SINK)
+        await jobs.send(running="a@2 a@3")
+        reached = await jobs.spark.reached(within=WITHIN)
+        (child,) = jobs.spark.processes()
+        members = group(child.pid)
+        assert any("java" in process.name() for process in members), "the JVM is in the group that is killed"
+        child.kill()
+        assert not psutil.wait_procs(members, timeout=10)[1]
+        await jobs.spark.restart()
+        assert await jobs.rows() == {"running": ["a=3", "a=3"]}, reached
+        await jobs.send(running="a@4")
+        assert await jobs.rows() == {"running": ["a=4"]}

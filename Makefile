@@ -6,7 +6,7 @@ STAMP := $(VENV)/.weir
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test compare lock clean
+.PHONY: help setup test compare readme lock clean
 
 help: ## show this page
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -21,10 +21,14 @@ test: setup ## style, types, layers, every test, every expectation on every engi
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest
-	$(PYTHON) -m bench --engine all --rate 500 --duration 5
+	@# Exit code 3 says that this machine was too busy to measure on: the answers were right all the same.
+	$(PYTHON) -m bench --engine all --rate 500 --duration 5 || [ $$? -eq 3 ]
 
 compare: setup ## the core expectations and a short benchmark on Faust and Spark (under 5 minutes)
 	@$(PYTHON) -m bench compare
+
+readme: setup ## write the results of recorded runs into README.md: make readme RUNS="runs/A runs/B"
+	@$(PYTHON) -m bench.readme $(RUNS)
 
 lock: ## write requirements/ anew from pyproject.toml (needs uv)
 	@[ -n "$(UV)" ] || { echo "make lock needs uv on the PATH."; exit 1; }

@@ -60,10 +60,10 @@ def main(*, broker: str | None, output: Path, seed: int, engines: Sequence[str] 
         console.print(line, highlight=False, markup=False)
     console.print()
     show(figures)
-    (run.path / "matrix.md").write_text(matrix.markdown(cells) + "\n")
-    failed = any(result.verdict.value.fails for column in cells.values() for result in column.values())
+    failed = any(verdict.value.fails for column in cells.values() for verdict in column.values())
     return 1 if failed else figures.exit_code
 
 
 async def _play(suite: Suite, core: Sequence[Expectation], engines: Sequence[str]) -> matrix.Cells:
-    return {name: await suite.run(name, core) for name in engines}
+    played = {name: await suite.run(name, core) for name in engines}
+    return {name: {id: result.verdict for id, result in results.items()} for name, results in played.items()}

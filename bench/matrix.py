@@ -10,14 +10,14 @@ from rich.table import Table
 
 from bench.suite import Result
 from engines import registry
-from semantics.catalogue import FAMILIES
+from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
 from semantics.history import Refused, Struck, Undecided, Unseen
 from semantics.notation import print_row, print_step, print_time
 from semantics.oracle import Prediction, predict
 from semantics.rows import Row, sort_key
 from semantics.rules import CONTRACT, Rules
-from semantics.verdict import Observed, Value, observe
+from semantics.verdict import Observed, Value, Verdict, observe
 
 GLYPHS = {
     Value.HOLDS: "✓",
@@ -38,8 +38,8 @@ _STYLES = {
     Value.UNKNOWN: "red",
 }
 
-Cells = Mapping[str, Mapping[str, Result]]
-"""Engine -> expectation id -> its cell."""
+Cells = Mapping[str, Mapping[str, Verdict]]
+"""Engine -> expectation id -> its verdict."""
 
 
 def table(cells: Cells) -> Table:
@@ -51,15 +51,14 @@ def table(cells: Cells) -> Table:
     for engine in engines:
         grid.add_column(engine, justify="center")
     for expectation in _expectations(cells):
-        found = [cells[engine].get(expectation.id) for engine in engines]
-        marks = [_mark(result) for result in found]
+        marks = [_mark(cells[engine].get(expectation.id)) for engine in engines]
         grid.add_row(expectation.id, expectation.claim, *marks)
     return grid
 
 
-def counts(results: Iterable[Result]) -> str:
+def counts(verdicts: Iterable[Verdict]) -> str:
     """Return "58 hold, 12 deviate, 3 unsupported" for one engine."""
-    number = Counter(result.verdict.value for result in results)
+    number = Counter(verdict.value for verdict in verdicts)
     words = {Value.HOLDS: "hold", Value.DEVIATES: "deviate", Value.REFUSES: "refused", Value.UNKNOWN: "unknown"}
     return ", ".join(f"{number[value]} {words.get(value, value.value)}" for value in Value if number[value])
 
@@ -68,9 +67,9 @@ def deviations(cells: Cells) -> list[str]:
     """Return a line for each reason why cells do not simply hold: engine, verdict, reason, the expectations' ids."""
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for engine, column in cells.items():
-        for result in column.values():
-            if result.verdict.value is not Value.HOLDS:
-                found[engine, result.verdict.value.value, result.verdict.reason].append(result.expectation.id)
+        for id, verdict in column.items():
+            if verdict.value is not Value.HOLDS:
+                found[engine, verdict.value.value, verdict.reason].append(id)
     return [f"{engine} {value}: {reason}: {', '.join(ids)}" for (engine, value, reason), ids in found.items()]
 
 
@@ -83,7 +82,7 @@ def markdown(cells: Cells) -> str:
         if expectation.family != family:
             family = expectation.family
             lines.append(f"| | **{FAMILIES[family]}** |{' |' * len(engines)}")
-        marks = [GLYPHS[result.verdict.value] if (result := cells[e].get(expectation.id)) else "" for e in engines]
+        marks = [GLYPHS[verdict.value] if (verdict := cells[e].get(expectation.id)) else "" for e in engines]
         lines.append(f"| {expectation.id} | {expectation.claim} | {' | '.join(marks)} |")
     return "\n".join([*lines, "", LEGEND])
 
@@ -116,20 +115,15 @@ def story(result: Result) -> str:
 
 
 def _expectations(cells: Cells) -> list[Expectation]:
-    found: dict[str, Expectation] = {}
-    for column in cells.values():
-        for id, result in column.items():
-            found.setdefault(id, result.expectation)
-    order = list(FAMILIES)
-    return sorted(found.values(), key=lambda e: (order.index(e.family), int(e.id.rpartition("-")[2])))
+    ids = {id for column in cells.values() for id in column}
+    return [expectation for expectation in all_expectations() if expectation.id in ids]
 
 
-def _mark(result: Result | None) -> str:
-    if result is None:
+def _mark(verdict: Verdict | None) -> str:
+    if verdict is None:
         return ""
-    value = result.verdict.value
-    style = _STYLES.get(value)
-    return f"[{style}]{GLYPHS[value]}[/]" if style else GLYPHS[value]
+    style = _STYLES.get(verdict.value)
+    return f"[{style}]{GLYPHS[verdict.value]}[/]" if style else GLYPHS[verdict.value]
 
 
 def _nearest(expectation: Expectation, rules: Rules) -> Sequence[str]:

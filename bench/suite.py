@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
 
 from bench.runs import Run
 from engines import registry
 from engines.contract import Declaration, Engine, Log
+from engines.errors import CorruptRun
 from engines.journal import Journal
 from engines.memory import MemoryLog
 from engines.player import Player
@@ -75,6 +79,20 @@ class Suite:
 def versions(engine: Engine, variant: str) -> str:
     """Return the engine's versions on one line: "faust-streaming 0.15.3, aiokafka 0.14.0"."""
     return ", ".join(f"{name} {version}" for name, version in engine.declaration(variant).versions.items())
+
+
+def read_verdicts(folder: Path) -> dict[str, dict[str, Verdict]]:
+    """Return the verdicts of a run folder, engine by engine. Raises `CorruptRun` with the line that cannot be read."""
+    cells: dict[str, dict[str, Verdict]] = {}
+    path = folder / "verdicts.jsonl"
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+        try:
+            fields = msgspec.json.decode(line)
+            verdict = msgspec.convert(fields | {"value": fields["verdict"]}, Verdict)
+            cells.setdefault(fields["engine"], {})[fields["expectation"]] = verdict
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            raise CorruptRun(f"{path}, line {number}: {error}.") from error
+    return cells
 
 
 def _record(result: Result) -> dict[str, object]:

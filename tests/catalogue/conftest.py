@@ -96,9 +96,10 @@ def _selected(session: pytest.Session, name: str) -> list[Expectation]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    cells = config.stash.get(_CELLS, {})
-    if not cells:
+    played = config.stash.get(_CELLS, {})
+    if not played:
         return
+    cells = {name: {id: result.verdict for id, result in results.items()} for name, results in played.items()}
     console = Console(file=io.StringIO(), width=100, force_terminal=terminalreporter.hasmarkup)
     console.print(matrix.table(cells))
     for engine, column in cells.items():

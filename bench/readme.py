@@ -1,0 +1,109 @@
+"""`python -m bench.readme RUN...`: write what recorded runs found into README.md, between its two marks.
+
+No figure there is typed by hand: the matrix comes from the runs' verdicts, the table from their benchmarks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench import matrix
+from bench.suite import read_verdicts
+from engines.errors import CorruptRun
+from semantics.errors import WeirError
+from semantics.verdict import Verdict
+
+BEGIN = "<!-- begin: results, inserted by `make readme` from a recorded run -->"
+END = "<!-- end: results -->"
+
+
+def results(folders: Sequence[Path]) -> str:
+    """Return the section: matrix, reasons and figures of these run folders. Raises `CorruptRun`."""
+    cells: dict[str, dict[str, Verdict]] = {}
+    benched: list[dict[str, Any]] = []
+    manifests: list[dict[str, Any]] = []
+    for folder in folders:
+        try:
+            manifests.append(msgspec.json.decode((folder / "run.json").read_bytes()))
+            path = folder / "bench.jsonl"
+            benched += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CorruptRun(f"{folder} is no run folder: {error}.") from error
+        for engine, column in read_verdicts(folder).items():
+            cells.setdefault(engine, {}).update(column)
+    parts = [_machine(manifests[-1]), matrix.markdown(cells)]
+    parts += ["\n".join(f"- {line}" for line in matrix.deviations(cells))]
+    parts += [_figures(benched, manifests[-1])] if benched else []
+    return "\n\n".join(part for part in parts if part)
+
+
+def insert(text: str, section: str) -> str:
+    """Return the page with the section between its marks. Raises `CorruptRun` if they are not there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise CorruptRun(f"README.md has no place for results: it needs the lines {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n{section}\n{END}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Rewrite README.md of the current folder; return the exit code."""
+    if not arguments:
+        print("usage: python -m bench.readme RUN [RUN ...]", file=sys.stderr)
+        return 2
+    page = Path("README.md")
+    try:
+        page.write_text(insert(page.read_text(), results([Path(argument) for argument in arguments])))
+    except WeirError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _machine(manifest: dict[str, Any]) -> str:
+    host, versions = manifest["host"], manifest["versions"]
+    memory = round(host["memory_bytes"] / 2**30)
+    return (
+        f"From runs of {manifest['started'][:10]} on {host['cores']} cores and {memory} GiB ({host['system']} "
+        f"{host['machine']}), Python {versions['python']}, commit {versions['weir']}."
+    )
+
+
+def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
+    asked = manifest["arguments"]
+    headings = ("engine", "answers", "p50 ms", "p90 ms", "p99 ms", "max ms")
+    more = ("CPU s / 1M events", "state rows", "live", "on disk", "to restore")
+    lines = [
+        f"Running count by key, 10 000 keys, {asked.get('rate', 0):g} events/s, {asked.get('duration_s', 0):g} s measured"
+        " after the warm-up. Latency runs from an event's intended send to the first committed row that reflects it.",
+        "",
+        f"| {' | '.join((*headings, *more))} |",
+        f"|---|---|{'--:|' * 9}",
+    ]
+    for result in benched:
+        figures = result["figures"]
+        if figures is None:
+            lines.append(f"| {result['title']} | {result['outcome']}: no figures |" + " |" * 9)
+            continue
+        latency, state = figures["latency_ns"], figures["state"]
+        speed = [_number(latency[name], 1e6) for name in ("p50", "p90", "p99", "max")]
+        sizes = [_number(state[name], 1024, " KiB") for name in ("live_bytes", "disk_bytes", "restore_bytes")]
+        cells = [*speed, _number(figures["cpu_s_per_million"], 1), _number(state["rows"], 1), *sizes]
+        lines.append(f"| {result['title']} | {result['outcome']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, unit: float, suffix: str = "") -> str:
+    if value is None:
+        return "not told"
+    scaled = value / unit
+    return f"{scaled:.0f}{suffix}" if scaled >= 100 or float(scaled).is_integer() else f"{scaled:.1f}{suffix}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,51 @@
+"""The README's results come from records, by a script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.readme import BEGIN, END, insert, results
+from bench.runs import create
+from engines.errors import CorruptRun
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_readme_has_a_place_for_results() -> None:
+    assert insert((ROOT / "README.md").read_text(), "X").count("X\n" + END) == 1
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    assert insert(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}"])
+def test_a_page_without_marks_is_left_alone(page: str) -> None:
+    with pytest.raises(CorruptRun, match="no place"):
+        insert(page, "new")
+
+
+def test_verdicts_are_read_back_from_the_record(tmp_path: Path) -> None:
+    run = create(tmp_path, {"rate": 10}, seed=1)
+    cell = {"expectation": "SW-02", "rules": [], "step": None}
+    run.append("verdicts", {**cell, "engine": "faust", "verdict": "holds", "reason": "it does"})
+    run.append("verdicts", {**cell, "engine": "spark", "verdict": "deviates", "reason": "sink = X"})
+    section = results([run.path])
+    assert "| SW-02 | events exactly one gap apart belong to one session | ✓ | ≠ |" in section
+    assert "- spark deviates: sink = X: SW-02" in section
+
+
+@pytest.mark.parametrize("line", [b"{", msgspec.json.encode({"engine": "x"})])
+def test_a_damaged_record_is_refused_with_its_line(tmp_path: Path, line: bytes) -> None:
+    run = create(tmp_path, {}, seed=1)
+    (run.path / "verdicts.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(CorruptRun, match="line 1"):
+        results([run.path])
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorruptRun, match="no run folder"):
+        results([tmp_path])

@@ -30,7 +30,7 @@ def test_a_page_without_marks_is_left_alone(page: str) -> None:
 
 def test_verdicts_are_read_back_from_the_record(tmp_path: Path) -> None:
     run = create(tmp_path, {"rate": 10}, seed=1)
-    cell = {"expectation": "SW-02", "rules": [], "step": None}
+    cell: dict[str, object] = {"expectation": "SW-02", "rules": [], "step": None}
     run.append("verdicts", {**cell, "engine": "faust", "verdict": "holds", "reason": "it does"})
     run.append("verdicts", {**cell, "engine": "spark", "verdict": "deviates", "reason": "sink = X"})
     section = results([run.path])

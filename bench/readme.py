@@ -80,7 +80,8 @@ def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str
     more = ("CPU s / 1M events", "state rows", "live", "on disk", "to restore")
     lines = [
         f"Running count by key, 10 000 keys, {asked.get('rate', 0):g} events/s, {asked.get('duration_s', 0):g} s"
-        " measured after the warm-up. Latency runs from an event's intended send to the first committed row that reflects it.",
+        " measured after the warm-up. Latency runs from an event's intended send to the first committed row that"
+        " reflects it.",
         "",
         f"| {' | '.join((*headings, *more))} |",
         f"|---|---|{'--:|' * 9}",

@@ -179,6 +179,8 @@ class Progress:
     watermark_us: int | None = None
     """Microseconds since 1970, the lowest task's; None if any task has none."""
     late: int | None = None
+    duplicates: int | None = None
+    """What a dedup held back."""
     dead: int | None = None
     state_rows: int | None = None
     """A row a (key, window), session, or buffered join row, matched ones included; the sentinel's own too."""

@@ -247,7 +247,14 @@ class Player:
             watermark = None if told.watermark_us is None else told.watermark_us - T0_US
             self._record(
                 part,
-                seen.Settled(step=step, watermark_us=watermark, late=told.late, dead=told.dead, state=told.state_rows),
+                seen.Settled(
+                    step=step,
+                    watermark_us=watermark,
+                    late=told.late,
+                    dead=told.dead,
+                    dup=told.duplicates,
+                    state=told.state_rows,
+                ),
             )
 
     async def _read_rest(self, parts: Sequence[_Part]) -> None:

@@ -5,7 +5,7 @@ t in milliseconds where not before 1970. More fields may follow and are ignored.
 
 Row, by the pipeline's end: event {"k","i","v","t"}; window {"k","s","e", aggregates...}; running {"k", aggregates...};
 pair {"k","li","lt","ri","rt"}, ids and times of both sides, all two left out where the side is missing. Aggregates
-stand under their names ("n", "sum"). The Kafka key of a row is its key.
+stand under their names ("n", "sum", "min", "max"). The Kafka key of a row is its key.
 
 Dead letter: value = the record as it came, headers `reason`, `topic`, `partition`, `offset`.
 """
@@ -36,6 +36,8 @@ class _Wire(msgspec.Struct):
     e: int | None = None
     n: int | None = None
     sum: int | None = None
+    min: int | None = None
+    max: int | None = None
     li: str | None = None
     lt: int | None = None
     ri: str | None = None

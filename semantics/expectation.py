@@ -9,7 +9,20 @@ from typing import TypeAlias
 
 from semantics.errors import InvalidTimeline
 from semantics.notation import parse_demand, parse_step, print_row
-from semantics.pipeline import Aggregate, Filter, Join, KeyBy, Pipeline, Select, Session, Source, Tumbling, sources
+from semantics.pipeline import (
+    Aggregate,
+    Dedup,
+    Filter,
+    Hopping,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    Session,
+    Source,
+    Tumbling,
+    sources,
+)
 from semantics.rows import EventRow, PairRow, Row, ValueRow, Values, WindowRow
 from semantics.timeline import Step, Timeline, check
 
@@ -20,7 +33,7 @@ class Demand:
 
     rows: tuple[Row, ...] = ()
     figures: Mapping[str, int | None] = field(default_factory=dict)
-    """Of `wm` (microseconds from T0, None for "no watermark"), `state`, `late`, `dead`; named ones are compared."""
+    """`wm` (microseconds from T0, None for "no watermark"), `state`, `late`, `dup`, `dead`: compared where named."""
 
 
 Outcome: TypeAlias = tuple[Demand, ...]
@@ -58,11 +71,11 @@ class Expectation:
         match self.pipeline, row:
             case Aggregate(window=None) as aggregate, ValueRow(key, values):
                 return ValueRow(key, self._named(row, aggregate, values))
-            case Aggregate(window=Tumbling() | Session()) as aggregate, WindowRow(key, start, end, values):
+            case Aggregate(window=Tumbling() | Hopping() | Session()) as aggregate, WindowRow(key, start, end, values):
                 return WindowRow(key, start, end, self._named(row, aggregate, values))
             case Join(), PairRow():
                 return row
-            case Source() | Filter() | Select() | KeyBy(), EventRow():
+            case Source() | Filter() | Select() | KeyBy() | Dedup(), EventRow():
                 return row
         raise InvalidTimeline(f"{self.id}: {print_row(row)} is no row of a {type(self.pipeline).__name__}.")
 

@@ -38,6 +38,7 @@ class Settled:
     late: int | None
     dead: int | None
     state: int | None
+    dup: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

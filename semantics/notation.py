@@ -2,7 +2,7 @@
 
     event   key#id=value@time/partition     a@5   a=7@5   L:a@5   a@5/1   ~@5   a@~   a@+1h   a@-5   a@0.000001
     row     a[0,10)=2   a[0,10){n=2 sum=9}   a=3   a@5   a#e1@5   a(0,5)   a(0#e1,5#e2)   a(0,_)
-    figure  wm:10   wm:~   state:2   late:1   dead:1
+    figure  wm:10   wm:~   state:2   late:1   dup:1   dead:1
 
 Times are offsets from T0; without a unit, seconds. `~` is null, `_` is missing. What parses, prints back the same.
 """
@@ -25,7 +25,7 @@ _INTEGER = re.compile(r"-?\d+")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _UNIT = re.compile(r"us|ms|s|m|h|d")
 _COUNT = re.compile(r"\d+")
-FIGURES = ("wm", "state", "late", "dead")
+FIGURES = ("wm", "state", "late", "dup", "dead")
 
 
 def parse_step(text: str, number: int) -> tuple[Send, int]:

@@ -15,6 +15,8 @@ from semantics.errors import InvalidPipeline
 from semantics.expr import Expr, Kind, kind
 from semantics.time import us
 
+_ZERO = timedelta(0)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -68,25 +70,57 @@ Stream: TypeAlias = Source | Filter | Select | KeyBy
 
 @dataclass(frozen=True, slots=True)
 class Tumbling:
-    """Windows [k*size, (k+1)*size), aligned to 1970-01-01T00:00:00Z, earlier times too."""
+    """Windows [k*size + offset, (k+1)*size + offset) since 1970-01-01T00:00:00Z, earlier times too.
+
+    A window is final, and an event late for it, at watermark >= end + grace.
+    """
 
     size: timedelta
+    offset: timedelta = field(default=_ZERO, kw_only=True)
+    grace: timedelta = field(default=_ZERO, kw_only=True)
 
     def __post_init__(self) -> None:
         _positive(self.size, "a window's size")
+        _within(self.offset, self.size)
+        _not_negative(self.grace, "a window's grace")
+
+
+@dataclass(frozen=True, slots=True)
+class Hopping:
+    """Windows of `size` that start every `slide`; an event belongs to all that hold it."""
+
+    size: timedelta
+    slide: timedelta
+    offset: timedelta = field(default=_ZERO, kw_only=True)
+    grace: timedelta = field(default=_ZERO, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _positive(self.size, "a window's size")
+        _positive(self.slide, "a window's slide")
+        if self.slide > self.size:
+            raise InvalidPipeline(
+                f"A slide of {self.slide} leaves holes between windows of {self.size}: events would be lost."
+            )
+        _within(self.offset, self.slide)
+        _not_negative(self.grace, "a window's grace")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Spans [t, t+gap) of one key that overlap or touch are one session."""
+    """Spans [t, t+gap) of one key that overlap or touch are one session, while the earlier one is not final.
+
+    A session is final at watermark >= end + grace.
+    """
 
     gap: timedelta
+    grace: timedelta = field(default=_ZERO, kw_only=True)
 
     def __post_init__(self) -> None:
         _positive(self.gap, "a session's gap")
+        _not_negative(self.grace, "a session's grace")
 
 
-Window: TypeAlias = Tumbling | Session
+Window: TypeAlias = Tumbling | Hopping | Session
 
 
 class Function(Enum):
@@ -94,6 +128,8 @@ class Function(Enum):
 
     COUNT = "n"
     SUM = "sum"
+    MIN = "min"
+    MAX = "max"
 
 
 class Emit(Enum):
@@ -129,11 +165,26 @@ class How(Enum):
 
     INNER = "inner"
     LEFT = "left"
+    RIGHT = "right"
+    FULL = "full"
+
+    @property
+    def keeps_left(self) -> bool:
+        """Return whether unmatched left rows come out."""
+        return self in (How.LEFT, How.FULL)
+
+    @property
+    def keeps_right(self) -> bool:
+        """Return whether unmatched right rows come out."""
+        return self in (How.RIGHT, How.FULL)
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Pairs of equal key with lo <= right time - left time <= hi, each once; LEFT adds unmatched left rows."""
+    """Pairs of equal key with lo <= right time - left time <= hi, each once.
+
+    LEFT, RIGHT and FULL add the unmatched rows of that side, or of both.
+    """
 
     left: Stream
     right: Stream
@@ -148,11 +199,28 @@ class Join:
             raise InvalidPipeline(f"A join's lower bound {self.lo} is above its upper bound {self.hi}.")
         if source(self.left).name == source(self.right).name:
             raise InvalidPipeline(f"Both sides of the join read input {source(self.left).name!r}: name them apart.")
-        if self.how is How.LEFT and (clock(self.left) is None or clock(self.right) is None):
+        if self.how is not How.INNER and (clock(self.left) is None or clock(self.right) is None):
             raise InvalidPipeline("An unmatched row comes out by the watermark: give both sources a delay.")
 
 
-Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Aggregate | Join
+@dataclass(frozen=True, slots=True)
+class Dedup:
+    """Pass on the first event to arrive of each (key, id); forget it when watermark > its time + horizon.
+
+    An event with time < watermark is late, and dropped, before it can be a repeat. Repeats do not prolong anything.
+    """
+
+    input: Stream
+    horizon: timedelta = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        _stateless(self.input)
+        _not_negative(self.horizon, "a dedup's horizon")
+        if clock(self.input) is None:
+            raise InvalidPipeline("What was seen is forgotten by the watermark: give the source a delay.")
+
+
+Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Aggregate | Dedup | Join
 
 
 def source(stream: Stream) -> Source:
@@ -170,13 +238,7 @@ def clock(stream: Stream) -> int | None:
 
 def sources(pipeline: Pipeline) -> tuple[Source, ...]:
     """Return the pipeline's inputs, left to right."""
-    match pipeline:
-        case Join(left, right):
-            return source(left), source(right)
-        case Aggregate(stream):
-            return (source(stream),)
-        case _:
-            return (source(pipeline),)
+    return tuple(source(stream) for stream in streams(pipeline))
 
 
 def steps(stream: Stream) -> tuple[Filter | Select | KeyBy, ...]:
@@ -188,14 +250,20 @@ def steps(stream: Stream) -> tuple[Filter | Select | KeyBy, ...]:
     return tuple(reversed(met))
 
 
+def streams(pipeline: Pipeline) -> tuple[Stream, ...]:
+    """Return the pipeline's stateless chains, left to right: one for each input."""
+    match pipeline:
+        case Join(left, right):
+            return left, right
+        case Aggregate(stream) | Dedup(stream):
+            return (stream,)
+        case _:
+            return (pipeline,)
+
+
 def rekeyed(pipeline: Pipeline) -> bool:
     """Return whether any stream of the pipeline replaces its key."""
-    streams = (
-        (pipeline.left, pipeline.right)
-        if isinstance(pipeline, Join)
-        else ((pipeline.input,) if isinstance(pipeline, Aggregate) else (pipeline,))
-    )
-    return any(isinstance(step, KeyBy) for stream in streams for step in steps(stream))
+    return any(isinstance(step, KeyBy) for stream in streams(pipeline) for step in steps(stream))
 
 
 def _stateless(stream: object) -> None:
@@ -207,6 +275,16 @@ def _yields(expression: Expr, wanted: Kind, what: str) -> None:
     found = kind(expression)
     if found is not wanted:
         raise InvalidPipeline(f"{what} must be {wanted.value}, and {expression} is {found.value}.")
+
+
+def _within(offset: timedelta, period: timedelta) -> None:
+    if not _ZERO <= offset < period:
+        raise InvalidPipeline(f"A window's offset lies in [0, {period}): {offset} is the same as {offset % period}.")
+
+
+def _not_negative(duration: timedelta, what: str) -> None:
+    if duration < _ZERO:
+        raise InvalidPipeline(f"{what} must not be negative, and is {duration}.")
 
 
 def _positive(duration: timedelta, what: str) -> None:

@@ -1,7 +1,7 @@
 """Rules: the named choices in which engines differ. The contract's values are the defaults.
 
 An engine declares its overrides with a source each; the oracle takes them as an argument. A rule whose operator no
-pipeline uses yet waits for it: grace (`window_lateness`), dedup, lookups, timers, conditions, idle timeouts.
+pipeline uses yet waits for it: lookups, timers, conditions, idle timeouts.
 """
 
 from __future__ import annotations
@@ -120,6 +120,15 @@ class LateOuterRow(Enum):
     """Matched against what is buffered; padded at once if unmatched."""
 
 
+class DedupForget(Enum):
+    """When a dedup forgets an id that it has passed."""
+
+    AFTER_HORIZON = "after-horizon"
+    """watermark > time + horizon."""
+    AT_HORIZON = "at-horizon"
+    """watermark >= time + horizon."""
+
+
 class NullKey(Enum):
     """How a null key groups."""
 
@@ -133,6 +142,8 @@ class NullJoinKey(Enum):
 
     NO_MATCH = "no-match"
     MATCH = "match"
+    MATCH_IN_FULL = "match-in-full"
+    """In a full outer join only."""
 
 
 class NullTime(Enum):
@@ -187,6 +198,7 @@ class Rules:
     row_lateness: RowLateness = RowLateness.BEFORE
     outer_null: OuterNull = OuterNull.AFTER_BOUND
     late_outer_row: LateOuterRow = LateOuterRow.DROP
+    dedup_forget: DedupForget = DedupForget.AFTER_HORIZON
     null_key: NullKey = NullKey.OWN_GROUP
     null_join_key: NullJoinKey = NullJoinKey.NO_MATCH
     null_time: NullTime = NullTime.DEAD_LETTER

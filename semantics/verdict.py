@@ -105,8 +105,8 @@ def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
         match entry:
             case Seen(step=step):
                 rows[step].append(entry)
-            case Settled(step=step, watermark_us=wm, late=late, dead=dead, state=state):
-                figures[step] = {"wm": wm, "late": late, "dead": dead, "state": state}
+            case Settled(step=step, watermark_us=wm, late=late, dup=dup, dead=dead, state=state):
+                figures[step] = {"wm": wm, "late": late, "dup": dup, "dead": dead, "state": state}
             case Struck(step=step):
                 struck.add(step)
     return tuple(
@@ -180,7 +180,7 @@ def _demanded(expectation: Expectation) -> list[tuple[Prediction, list[set[str]]
 
 
 def _figures(named: Mapping[str, int | None]) -> dict[str, Any]:
-    return {"wm": None, "late": 0, "dead": 0, "state": 0, **named}
+    return {"wm": None, "late": 0, "dup": 0, "dead": 0, "state": 0, **named}
 
 
 def _closest(

@@ -34,8 +34,8 @@ class _FallingClock(Clock):
 class _EndInclusive(Windows):
     """Takes (start, end] for [start, end)."""
 
-    def start_of(self, time_us: int) -> int:
-        return super().start_of(time_us - 1)
+    def starts_of(self, time_us: int) -> Sequence[int]:
+        return super().starts_of(time_us - 1)
 
 
 class _ByEventTime(Aggregating):
@@ -78,7 +78,7 @@ class _BoundExclusive(IntervalJoin):
 class _MatchForgotten(IntervalJoin):
     """Never notes that a left row was matched."""
 
-    def settle(self, left: Kept) -> None:
+    def settle(self, row: Kept) -> None:
         pass
 
 

@@ -60,8 +60,7 @@ class _Work:
         lanes = range(job.partitions)
         self.positions: dict[Place, int] = {(topic, lane): 0 for topic in job.inputs.values() for lane in lanes}
         self.ends: dict[Place, int] = {(job.output, lane): 0 for lane in lanes}
-        self.late = 0
-        self.dead = 0
+        self.late = self.dup = self.dead = 0
         self.failure = ""
         self._input_of = {topic: input for input, topic in job.inputs.items()}
 
@@ -75,6 +74,7 @@ class _Work:
             (self.job.dead_letters, lane): [Message(None, raw.value) for raw, _ in task.dead if isinstance(raw, Raw)],
         }
         self.late += task.late
+        self.dup += task.dup
         self.dead += len(task.dead)
         task.drain()
         return appended
@@ -85,10 +85,11 @@ class _Work:
         progress = Progress(
             watermark_us=None if watermark is None else watermark + T0_US,
             late=self.late,
+            duplicates=self.dup,
             dead=self.dead,
             state_rows=self.machine.held(),
         )
-        self.late = self.dead = 0
+        self.late = self.dup = self.dead = 0
         return Settled(status=Status.SETTLED, ends=dict(self.ends), progress=progress)
 
     def snapshot(self) -> bytes:
@@ -97,14 +98,14 @@ class _Work:
             (
                 [(*place, offset) for place, offset in self.positions.items()],
                 [(*place, offset) for place, offset in self.ends.items()],
-                (self.late, self.dead),
+                (self.late, self.dup, self.dead),
                 self.machine.dump(),
             )
         )
 
     def restore(self, snapshot: bytes) -> None:
         """Take up where a snapshot was taken."""
-        positions, ends, (self.late, self.dead), machine = msgspec.json.decode(snapshot)
+        positions, ends, (self.late, self.dup, self.dead), machine = msgspec.json.decode(snapshot)
         self.positions = {(topic, lane): offset for topic, lane, offset in positions}
         self.ends = {(topic, lane): offset for topic, lane, offset in ends}
         self.machine.load(machine)

@@ -1,6 +1,6 @@
 """What an engine with given rules may show of a script: `predict`. Written from the contract, not from an engine.
 
-`clocks` moves time, `simple`, `window`, `session` and `join` are the operators, `machine` executes them,
+`clocks` moves time, `simple`, `window`, `session`, `dedup` and `join` are the operators, `machine` executes them,
 `possibilities` goes through all orders and cuts that a script leaves open.
 """
 

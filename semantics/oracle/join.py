@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Late, Operator, time_of
+from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late, time_of
 from semantics.pipeline import How, Join, clock, source
 from semantics.rows import PairRow, Ref
-from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, RowLateness, Rules
+from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, Rules
 from semantics.time import us
 from semantics.timeline import Event
 
 
 @dataclass(slots=True)
 class Kept:
-    """A buffered row. `settled`: a left row that needs no padding any more."""
+    """A buffered row. `settled`: it needs no padding, or none any more."""
 
     id: str
     time_us: int
@@ -29,11 +28,15 @@ class Kept:
 
 
 class Side:
-    """One side's buffer. A row's last possible partner is at its time + `reach_us`."""
+    """One side's buffer. A row's last possible partner is at its time + `reach_us`.
 
-    def __init__(self, clocked: bool, other_clocked: bool, reach_us: int) -> None:
+    `preserved`: its unmatched rows come out. `evicts`: the other side has a clock.
+    """
+
+    def __init__(self, *, preserved: bool, clocked: bool, evicts: bool, reach_us: int) -> None:
+        self.preserved = preserved
         self.clocked = clocked
-        self.evicts = other_clocked
+        self.evicts = evicts
         self.reach_us = reach_us
         self.rows: dict[str | None, list[Kept]] = {}
 
@@ -44,31 +47,37 @@ class IntervalJoin(Operator):
     def __init__(self, pipeline: Join, rules: Rules) -> None:
         super().__init__()
         self.rules = rules
-        self.outer = pipeline.how is How.LEFT
+        match rules.null_join_key:
+            case NullJoinKey.NO_MATCH:
+                self.null_matches = False
+            case NullJoinKey.MATCH:
+                self.null_matches = True
+            case NullJoinKey.MATCH_IN_FULL:
+                self.null_matches = pipeline.how is How.FULL
         self.lo_us, self.hi_us = us(pipeline.lo), us(pipeline.hi)
         self._left_input = source(pipeline.left).name
-        clocked = [clock(pipeline.left) is not None, clock(pipeline.right) is not None]
-        self.left = Side(clocked[0], clocked[1], self.hi_us)
-        self.right = Side(clocked[1], clocked[0], -self.lo_us)
+        how, (left, right) = pipeline.how, (clock(side) is not None for side in (pipeline.left, pipeline.right))
+        self.left = Side(preserved=how.keeps_left, clocked=left, evicts=right, reach_us=self.hi_us)
+        self.right = Side(preserved=how.keeps_right, clocked=right, evicts=left, reach_us=-self.lo_us)
 
-    def take(self, event: Event, before: int) -> Late | None:
+    def take(self, event: Event, before: int) -> Missed | None:
         is_left = event.input == self._left_input
         side, other = (self.left, self.right) if is_left else (self.right, self.left)
-        row = Kept(event.id, time_of(event), settled=False)
+        row = Kept(event.id, time_of(event), settled=not side.preserved)
         late = side.clocked and self.is_late(row.time_us, before)
-        preserved = is_left and self.outer
-        if late and not (preserved and self.rules.late_outer_row is LateOuterRow.PAD):
-            return ()
-        matchable = event.key is not None or self.rules.null_join_key is NullJoinKey.MATCH
+        if late and not (side.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
+            return Missed()
+        matchable = event.key is not None or self.null_matches
         if matchable:
             for partner in other.rows.get(event.key, ()):
                 left, right = (row, partner) if is_left else (partner, row)
                 if self.within(right.time_us - left.time_us):
                     self.settle(left)
+                    self.settle(right)
                     self.rows.append(PairRow(event.key, _ref(left), _ref(right)))
-        if preserved and not row.settled and (late or self.rules.outer_null is OuterNull.EAGER):
-            self._pad(event.key, row)
-        if not late and (matchable or preserved):
+        if not row.settled and (late or self.rules.outer_null is OuterNull.EAGER):
+            self.pad(side, event.key, row)
+        if not late and (matchable or side.preserved):
             side.rows.setdefault(event.key, []).append(row)
             if side.evicts:
                 self.due = min(self.due, row.time_us + side.reach_us)
@@ -76,33 +85,28 @@ class IntervalJoin(Operator):
 
     def is_late(self, time_us: int, watermark: int) -> bool:
         """Return whether a row is late, by its own time."""
-        match self.rules.row_lateness:
-            case RowLateness.BEFORE:
-                return time_us < watermark
-            case RowLateness.AT_OR_BEFORE:
-                return time_us <= watermark
-            case RowLateness.NEVER:
-                return False
-            case unknown:
-                assert_never(unknown)
+        return row_is_late(time_us, watermark, self.rules.row_lateness)
 
     def within(self, distance_us: int) -> bool:
         """Return whether right time - left time is within the bounds."""
         return self.lo_us <= distance_us <= self.hi_us
 
-    def settle(self, left: Kept) -> None:
-        """Note that a left row was matched."""
-        left.settled = True
+    def settle(self, row: Kept) -> None:
+        """Note that a row was matched."""
+        row.settled = True
+
+    def pad(self, side: Side, key: str | None, row: Kept) -> None:
+        """Say that a row has no partner."""
+        row.settled = True
+        self.rows.append(PairRow(key, _ref(row), None) if side is self.left else PairRow(key, None, _ref(row)))
 
     def close(self, now: int) -> None:
         if now < self.due:
             return
-        # Where null rows come out at the bound, the row goes with them: else a null could stand beside a match.
-        at_bound = self.outer and self.rules.outer_null is OuterNull.AT_BOUND
-        for key, row in self._expired(self.left, now, at_bound=at_bound):
-            if self.outer and not row.settled:
-                self._pad(key, row)
-        self._expired(self.right, now)
+        for side in (self.left, self.right):
+            for key, row in self._expired(side, now):
+                if not row.settled:
+                    self.pad(side, key, row)
         sides = [side for side in (self.left, self.right) if side.evicts]
         bounds = (row.time_us + side.reach_us for side in sides for rows in side.rows.values() for row in rows)
         self.due = min(bounds, default=NEVER)
@@ -123,10 +127,12 @@ class IntervalJoin(Operator):
                 side.rows.setdefault(key, []).append(Kept(id, time_us, settled))
         self.due = BEFORE_ALL
 
-    def _expired(self, side: Side, watermark: int, *, at_bound: bool = False) -> list[tuple[str | None, Kept]]:
+    def _expired(self, side: Side, watermark: int) -> list[tuple[str | None, Kept]]:
         """Take the rows out of a buffer that can have no partner any more."""
         if not side.evicts:
             return []
+        # Where null rows come out at the bound, the row goes with them: else a null could stand beside a match.
+        at_bound = side.preserved and self.rules.outer_null is OuterNull.AT_BOUND
         last = watermark - side.reach_us if at_bound else watermark - side.reach_us - 1
         if self.rules.join_clock is JoinClock.MINUS_1MS:
             last = (watermark - side.reach_us) // 1_000 * 1_000 - 1_000
@@ -139,10 +145,6 @@ class IntervalJoin(Operator):
                 if not side.rows[key]:
                     del side.rows[key]
         return expired
-
-    def _pad(self, key: str | None, left: Kept) -> None:
-        left.settled = True
-        self.rows.append(PairRow(key, _ref(left), None))
 
 
 def _ref(row: Kept) -> Ref:

@@ -12,12 +12,26 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from semantics.oracle.clocks import Clock, Dump
+from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin
-from semantics.oracle.operator import Failed, Late, Operator
+from semantics.oracle.operator import Failed, Operator
 from semantics.oracle.session import Sessions
 from semantics.oracle.simple import Pass, Running, parse, through
 from semantics.oracle.window import Windows
-from semantics.pipeline import Aggregate, Join, Pipeline, Session, Tumbling, clock, rekeyed, source, steps
+from semantics.pipeline import (
+    Aggregate,
+    Dedup,
+    Hopping,
+    Join,
+    Pipeline,
+    Session,
+    Tumbling,
+    clock,
+    rekeyed,
+    source,
+    steps,
+    streams,
+)
 from semantics.rows import Row
 from semantics.rules import CONTRACT, FilteredClock, LateCount, NullTime, Rules, WatermarkAdvance, WatermarkScope
 from semantics.timeline import Event, Raw
@@ -31,11 +45,8 @@ class Task:
         self.rules = rules
         self.lanes = tuple(lanes)
         self.parts = parts
-        streams = (pipeline.left, pipeline.right) if isinstance(pipeline, Join) else (
-            (pipeline.input,) if isinstance(pipeline, Aggregate) else (pipeline,)
-        )  # fmt: skip
-        self._steps = {source(stream).name: steps(stream) for stream in streams}
-        clocks = {source(stream).name: clock(stream) for stream in streams}
+        self._steps = {source(stream).name: steps(stream) for stream in streams(pipeline)}
+        clocks = {source(stream).name: clock(stream) for stream in streams(pipeline)}
         delays = {name: delay for name, delay in clocks.items() if delay is not None}
         windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
         self._needs_time = bool(delays) or windowed or isinstance(pipeline, Join)
@@ -45,6 +56,7 @@ class Task:
         self.dead: list[tuple[Event | Raw, str]] = []
         """The unusable, each with its reason."""
         self.late = 0
+        self.dup = 0
 
     def feed(self, events: Sequence[Event | Raw]) -> None:
         """Take a chunk of input as this engine's clock does: record by record, or as one micro-batch."""
@@ -57,7 +69,7 @@ class Task:
 
     def batch(self, events: Sequence[Event | Raw]) -> None:
         """Run one micro-batch."""
-        late: list[tuple[str | None, int, Late]] = []
+        late, partials = 0, set[object]()
         for event in events:
             usable = self._usable(event)
             if usable is None:
@@ -70,23 +82,25 @@ class Task:
                 continue
             missed = self.operator.take(passed, self.clock.before)
             if missed is not None:
-                late.append((passed.key, passed.partition, missed))
-        partial = self.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE
-        self.late += len(set(late)) if partial else len(late)
+                late += missed.wholly
+                partials.update((passed.key, passed.partition, span) for span in missed.spans)
+        by_partial = self.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE
+        self.late += len(partials) if by_partial else late
         self.operator.close(self.clock.now)
         self.clock.advance()
         self.rows += self.operator.rows
-        self.operator.rows = []
+        self.dup += self.operator.dup
+        self.operator.rows, self.operator.dup = [], 0
 
     def drain(self) -> None:
         """Forget what was said."""
-        self.rows, self.dead, self.late = [], [], 0
+        self.rows, self.dead, self.late, self.dup = [], [], 0, 0
 
     def fork(self) -> Task:
         """Return a copy that goes its own way."""
         copy = self.parts.task(self.pipeline, self.rules, self.lanes, self.parts)
         copy.load(self.dump())
-        copy.rows, copy.dead, copy.late = list(self.rows), list(self.dead), self.late
+        copy.rows, copy.dead, copy.late, copy.dup = list(self.rows), list(self.dead), self.late, self.dup
         return copy
 
     def dump(self) -> Dump:
@@ -126,6 +140,7 @@ class Parts:
     windows: type[Windows] = Windows
     sessions: type[Sessions] = Sessions
     running: type[Running] = Running
+    dedup: type[Deduping] = Deduping
     join: type[IntervalJoin] = IntervalJoin
 
     def operator(self, pipeline: Pipeline, rules: Rules) -> Operator:
@@ -133,12 +148,14 @@ class Parts:
         match pipeline:
             case Aggregate(window=None):
                 return self.running(pipeline, rules)
-            case Aggregate(window=Tumbling() as window):
+            case Aggregate(window=(Tumbling() | Hopping()) as window):
                 return self.windows(pipeline, window, rules)
             case Aggregate(window=Session() as window):
                 return self.sessions(pipeline, window, rules)
             case Join():
                 return self.join(pipeline, rules)
+            case Dedup():
+                return self.dedup(pipeline, rules)
             case _:
                 return Pass()
 

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
-from typing import TypeAlias, assert_never
+from dataclasses import dataclass
+from typing import assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.pipeline import Aggregate, Emit, Function
 from semantics.rows import Row, Values
-from semantics.rules import Close, NullKey, Rules
+from semantics.rules import Close, NullKey, RowLateness, Rules
 from semantics.timeline import Event
 
-Late: TypeAlias = tuple[int, ...]
-"""What an event came too late for: its window's or session's own span, nothing for a join."""
 NEVER = -BEFORE_ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What an event came too late for."""
+
+    spans: tuple[tuple[int, int], ...] = ()
+    """Windows, or its own span for a session; none for a row operator."""
+    wholly: bool = True
+    """Whether no window was open for it: only then the event is late."""
 
 
 class Failed(Exception):
@@ -34,9 +43,11 @@ class Operator(ABC):
         self.rows: list[Row] = []
         self.due = BEFORE_ALL
         """Nothing closes or expires below it: spares looking."""
+        self.dup = 0
+        """Repeats held back since the task last asked."""
 
     @abstractmethod
-    def take(self, event: Event, before: int) -> Late | None:
+    def take(self, event: Event, before: int) -> Missed | None:
         """Judge an event against the watermark `before`; take it in, or return what it was late for."""
 
     @abstractmethod
@@ -65,7 +76,7 @@ class Aggregating(Operator):
         self.updates = pipeline.emit is Emit.UPDATE
         self.rules = rules
 
-    def take(self, event: Event, before: int) -> Late | None:
+    def take(self, event: Event, before: int) -> Missed | None:
         if event.key is None:
             match self.rules.null_key:
                 case NullKey.OWN_GROUP:
@@ -79,14 +90,18 @@ class Aggregating(Operator):
         return self.add(event, before)
 
     @abstractmethod
-    def add(self, event: Event, before: int) -> Late | None:
+    def add(self, event: Event, before: int) -> Missed | None:
         """Do what `take` says, for an event whose key may be grouped by."""
 
     def raised(self, slot: Hashable, values: list[int] | None, event: Event) -> list[int]:
         """Return the aggregates of `slot`, a key with its window, after one more event."""
         del slot
         more = [1 if function is Function.COUNT else event.value for function in self.functions]
-        return more if values is None else summed(values, more)
+        return more if values is None else self.together(values, more)
+
+    def together(self, left: list[int], right: list[int]) -> list[int]:
+        """Return two partial aggregates as one."""
+        return [joined(f, a, b) for f, a, b in zip(self.functions, left, right, strict=True)]
 
     def named(self, values: list[int]) -> Values:
         """Return aggregates as rows show them."""
@@ -107,9 +122,30 @@ def reached(end_us: int, watermark: int, rule: Close) -> bool:
     return watermark >= end_us if rule is Close.AT_END else watermark > end_us
 
 
-def summed(left: list[int], right: list[int]) -> list[int]:
-    """Return both partial aggregates as one; counts and sums alike."""
-    return [a + b for a, b in zip(left, right, strict=True)]
+def joined(function: Function, left: int, right: int) -> int:
+    """Return two partial results of a function as one."""
+    match function:
+        case Function.COUNT | Function.SUM:
+            return left + right
+        case Function.MIN:
+            return min(left, right)
+        case Function.MAX:
+            return max(left, right)
+        case unknown:
+            assert_never(unknown)
+
+
+def row_is_late(time_us: int, watermark: int, rule: RowLateness) -> bool:
+    """Return whether a row operator is too late for a row at `time_us`: by its own time, there is no window."""
+    match rule:
+        case RowLateness.BEFORE:
+            return time_us < watermark
+        case RowLateness.AT_OR_BEFORE:
+            return time_us <= watermark
+        case RowLateness.NEVER:
+            return False
+        case unknown:
+            assert_never(unknown)
 
 
 def time_of(event: Event) -> int:

@@ -48,6 +48,7 @@ class StepResult:
     """The lowest task's watermark; None if any task has none."""
     late: int | None
     """The sentinels that came late too. None: the engine does not count."""
+    dup: int
     dead: int
     state: int
     """Rows of state, without the sentinel's."""
@@ -104,7 +105,7 @@ def _predict(
                 task.clock.forget()
             for end in _orders(task, _chunks(step, inputs, lanes), number, arrange, forgets and late_crash):
                 if isinstance(end, Failed):
-                    failed = StepResult((), None, 0, 0, 0, failed=str(end))
+                    failed = StepResult((), None, 0, 0, 0, 0, failed=str(end))
                     ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
                 else:
                     result = _result(end, arrange)
@@ -154,7 +155,7 @@ def _orders(
             if forget and left == start:
                 there.clock.forget()
             if left != start or rest:
-                mark = rest, there.dump(), arrange(there.rows), there.late, len(there.dead)
+                mark = rest, there.dump(), arrange(there.rows), there.late, there.dup, len(there.dead)
                 if mark in met:
                     continue
                 met.add(mark)
@@ -196,6 +197,7 @@ def _result(task: Task, arrange: _Arrange) -> StepResult:
         rows=arrange(row for row in task.rows if row.key != SENTINEL_KEY),
         wm=task.clock.watermark,
         late=None if task.rules.late_count is LateCount.NONE else task.late,
+        dup=task.dup,
         dead=len(task.dead),
         state=held.count(False),
         sentinels=held.count(True),
@@ -213,6 +215,7 @@ def _together(results: Sequence[StepResult], arrange: _Arrange) -> StepResult:
         rows=arrange(row for result in results for row in result.rows),
         wm=None if None in marks else min(mark for mark in marks if mark is not None),
         late=None if None in late else sum(count for count in late if count is not None),
+        dup=sum(result.dup for result in results),
         dead=sum(result.dead for result in results),
         state=sum(result.state for result in results),
         sentinels=sum(result.sentinels for result in results),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Late, reached, summed, time_of
+from semantics.oracle.operator import NEVER, Aggregating, Missed, reached, time_of
 from semantics.pipeline import Aggregate, Session
 from semantics.rows import WindowRow
 from semantics.rules import Rules, SessionLateness, SessionTouch
@@ -30,11 +30,11 @@ class Sessions(Aggregating):
 
     def __init__(self, pipeline: Aggregate, window: Session, rules: Rules) -> None:
         super().__init__(pipeline, rules)
-        self.gap_us = us(window.gap)
+        self.gap_us, self.grace_us = us(window.gap), us(window.grace)
         self._spans: dict[str | None, list[Span]] = {}
         self._changed: list[Span] = []
 
-    def add(self, event: Event, before: int) -> Late | None:
+    def add(self, event: Event, before: int) -> Missed | None:
         time_us = time_of(event)
         own_end = time_us + self.gap_us
         others = self._spans.get(event.key, [])
@@ -42,12 +42,12 @@ class Sessions(Aggregating):
         end = max(own_end, *(span.end_us for span in met)) if met else own_end
         judged = own_end if self.rules.session_lateness is SessionLateness.OWN_SPAN else end
         if self.is_late(time_us, judged, before):
-            return time_us, own_end
-        before_it = reduce(summed, (span.values for span in met)) if met else None
+            return Missed(((time_us, own_end),))
+        before_it = reduce(self.together, (span.values for span in met)) if met else None
         values = self.raised((event.key, time_us), before_it, event)
         merged = Span(event.key, self.start_of(time_us, met), end, values)
         self._spans[event.key] = [*(span for span in others if span not in met), merged]
-        self.due = min(self.due, end)
+        self.due = min(self.due, end + self.grace_us)
         if self.updates:
             self._changed = [*(span for span in self._changed if span not in met), merged]
         return None
@@ -63,7 +63,7 @@ class Sessions(Aggregating):
         return min([time_us, *(span.start_us for span in met)])
 
     def is_final(self, end_us: int, watermark: int) -> bool:
-        return reached(end_us, watermark, self.rules.session_close)
+        return reached(end_us + self.grace_us, watermark, self.rules.session_close)
 
     def close(self, now: int) -> None:
         self.rows += map(self._row, self._changed)
@@ -77,7 +77,8 @@ class Sessions(Aggregating):
                 del self._spans[span.key]
         if not self.updates:
             self.rows += map(self._row, final)
-        self.due = min((span.end_us for spans in self._spans.values() for span in spans), default=NEVER)
+        ends = (span.end_us for spans in self._spans.values() for span in spans)
+        self.due = min(ends, default=NEVER) + self.grace_us
 
     def held(self) -> Iterator[str | None]:
         return (span.key for spans in self._spans.values() for span in spans)

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Late, Operator
+from semantics.oracle.operator import Aggregating, Missed, Operator
 from semantics.pipeline import Filter, KeyBy, Select
 from semantics.rows import EventRow, ValueRow
 from semantics.time import T0_US
@@ -89,7 +89,7 @@ def through(steps: Sequence[Filter | Select | KeyBy], event: Event) -> Event | N
 class Pass(Operator):
     """The end of a pipeline without a stateful operator: events come out as they are, never late."""
 
-    def take(self, event: Event, before: int) -> Late | None:
+    def take(self, event: Event, before: int) -> Missed | None:
         del before
         self.rows.append(EventRow(event.key, event.id, event.value, event.time_us))
         return None
@@ -118,7 +118,7 @@ class Running(Aggregating):
         self._values = {}
         self._changed = {}
 
-    def add(self, event: Event, before: int) -> Late | None:
+    def add(self, event: Event, before: int) -> Missed | None:
         del before
         self._values[event.key] = self.raised(event.key, self._values.get(event.key), event)
         self._changed[event.key] = None

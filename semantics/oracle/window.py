@@ -1,12 +1,12 @@
-"""Tumbling windows: [start, end), aligned to 1970, final at w >= end, late for a window that is final."""
+"""Tumbling and hopping windows: [start, end), aligned to 1970, final and late for at w >= end + grace."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Late, reached, time_of
-from semantics.pipeline import Aggregate, Tumbling
+from semantics.oracle.operator import NEVER, Aggregating, Missed, reached, time_of
+from semantics.pipeline import Aggregate, Hopping, Tumbling
 from semantics.rows import WindowRow
 from semantics.rules import Rules
 from semantics.time import T0_US, us
@@ -14,33 +14,42 @@ from semantics.timeline import Event
 
 
 class Windows(Aggregating):
-    """The open windows of one task: by start, then by key."""
+    """The open windows of one task: by start, then by key. A tumbling window hops by its own size."""
 
-    def __init__(self, pipeline: Aggregate, window: Tumbling, rules: Rules) -> None:
+    def __init__(self, pipeline: Aggregate, window: Tumbling | Hopping, rules: Rules) -> None:
         super().__init__(pipeline, rules)
         self.size_us = us(window.size)
+        self.slide_us = us(window.slide) if isinstance(window, Hopping) else self.size_us
+        self.offset_us, self.grace_us = us(window.offset), us(window.grace)
         self._panes: dict[int, dict[str | None, list[int]]] = {}
         self._changed: dict[tuple[int, str | None], None] = {}
 
-    def add(self, event: Event, before: int) -> Late | None:
+    def add(self, event: Event, before: int) -> Missed | None:
         time_us = time_of(event)
-        start = self.start_of(time_us)
-        end = start + self.size_us
-        if self.is_late(time_us, end, before):
-            return start, end
-        pane = self._panes.setdefault(start, {})
-        pane[event.key] = self.raised((start, event.key), pane.get(event.key), event)
-        self.due = min(self.due, end)
-        if self.updates:
-            self._changed[start, event.key] = None
-        return None
+        starts = self.starts_of(time_us)
+        missed: list[tuple[int, int]] = []
+        for start in starts:
+            end = start + self.size_us
+            if self.is_late(time_us, end, before):
+                missed.append((start, end))
+                continue
+            pane = self._panes.setdefault(start, {})
+            pane[event.key] = self.raised((start, event.key), pane.get(event.key), event)
+            self.due = min(self.due, end + self.grace_us)
+            if self.updates:
+                self._changed[start, event.key] = None
+        return Missed(tuple(missed), wholly=len(missed) == len(starts)) if missed else None
+
+    def starts_of(self, time_us: int) -> Sequence[int]:
+        """Return the starts of all windows that hold an instant, the latest first."""
+        return range(self.start_of(time_us), time_us - self.size_us, -self.slide_us)
 
     def start_of(self, time_us: int) -> int:
-        """Return the start of the window that holds an instant, before 1970 too."""
-        return time_us - (time_us + T0_US) % self.size_us
+        """Return the start of the latest window that holds an instant, before 1970 too."""
+        return time_us - (time_us + T0_US - self.offset_us) % self.slide_us
 
     def is_final(self, end_us: int, watermark: int) -> bool:
-        return reached(end_us, watermark, self.rules.window_close)
+        return reached(end_us + self.grace_us, watermark, self.rules.window_close)
 
     def close(self, now: int) -> None:
         self.rows += [self._row(start, key, self._panes[start][key]) for start, key in self._changed]
@@ -52,7 +61,7 @@ class Windows(Aggregating):
                 pane = self._panes.pop(start)
                 if not self.updates:
                     self.rows += [self._row(start, key, values) for key, values in pane.items()]
-        self.due = min(self._panes, default=NEVER) + self.size_us
+        self.due = min(self._panes, default=NEVER) + self.size_us + self.grace_us
 
     def held(self) -> Iterator[str | None]:
         return (key for pane in self._panes.values() for key in pane)

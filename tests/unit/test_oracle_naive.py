@@ -14,24 +14,26 @@ from semantics.expr import ID, VALUE, expr
 from semantics.oracle import predict
 from semantics.pipeline import (
     Aggregate,
+    Dedup,
     Emit,
     Filter,
     Function,
+    Hopping,
     How,
     Join,
     KeyBy,
+    Pipeline,
     Select,
     Session,
     Source,
-    Stream,
     Tumbling,
 )
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
-from semantics.rules import Rules, WatermarkAdvance, WatermarkScope, WatermarkStart
+from semantics.rules import CONTRACT, DedupForget, Rules, WatermarkAdvance, WatermarkScope, WatermarkStart
 from semantics.time import T0_US
 from semantics.timeline import Event, Flush, Send, Timeline
 
-BOTH = (Function.COUNT, Function.SUM)
+ALL = tuple(Function)
 END_US = 10_000_000
 DELAY_US = 15
 KEYS: list[list[str | None]] = [["a"], ["a", "b", "c", None]]
@@ -70,7 +72,7 @@ def scripts(draw: st.DrawFn, inputs: Sequence[str] = ("in",), lanes: int = 1) ->
     return tuple(Send(tuple(part)) for part in parts), events
 
 
-def final_rows(pipeline: Aggregate | Join | Stream, timeline: Timeline, rules: Rules) -> list[Counter[Row]]:
+def final_rows(pipeline: Pipeline, timeline: Timeline, rules: Rules) -> list[Counter[Row]]:
     """Return the rows of whole scripts, one Counter a possible outcome; all of them clean."""
     predictions = predict(pipeline, timeline, rules)
     for prediction in predictions:
@@ -80,8 +82,41 @@ def final_rows(pipeline: Aggregate | Join | Stream, timeline: Timeline, rules: R
     return [Counter(row for step in prediction for row in step.rows) for prediction in predictions]
 
 
+def at(event: Event) -> int:
+    assert event.time_us is not None
+    return event.time_us
+
+
+def ref(event: Event) -> Ref:
+    return Ref(event.id, event.time_us)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Tumbling | Hopping:
+    size, grace = draw(st.integers(1, 25)), draw(st.sampled_from([0, 3]))
+    if draw(st.booleans()):
+        return Tumbling(micros(size), offset=micros(draw(st.integers(0, size - 1))), grace=micros(grace))
+    slide = draw(st.integers(1, size))
+    offset = micros(draw(st.integers(0, slide - 1)))
+    return Hopping(micros(size), micros(slide), offset=offset, grace=micros(grace))
+
+
+def windowed(events: Sequence[Event], window: Tumbling | Hopping) -> list[Row]:
+    """Return the rows of every window around the events that holds any of them, tried one by one."""
+    size, offset = (duration // micros(1) for duration in (window.size, window.offset))
+    slide = window.slide // micros(1) if isinstance(window, Hopping) else size
+    rows: list[Row] = []
+    for key, group in by_key(events).items():
+        for start in (start for start in range(-100, 100) if (T0_US + start - offset) % slide == 0):
+            inside = [event for event in group if start <= at(event) < start + size]
+            if inside:
+                rows.append(WindowRow(key, start, start + size, aggregated(inside)))
+    return rows
+
+
 def aggregated(events: Sequence[Event]) -> Values:
-    return ("n", len(events)), ("sum", sum(event.value for event in events))
+    values = [event.value for event in events]
+    return ("n", len(values)), ("sum", sum(values)), ("min", min(values)), ("max", max(values))
 
 
 def by_key(events: Sequence[Event]) -> dict[str | None, list[Event]]:
@@ -92,22 +127,29 @@ def by_key(events: Sequence[Event]) -> dict[str | None, list[Event]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(scripts(lanes=2), st.integers(1, 25), st.sampled_from(RULES))
-def test_tumbling_windows(script: tuple[Timeline, list[Event]], size_us: int, rules: Rules) -> None:
+@given(scripts(lanes=2), windows(), st.sampled_from(RULES))
+def test_windows(script: tuple[Timeline, list[Event]], window: Tumbling | Hopping, rules: Rules) -> None:
     timeline, events = script
-    expected: Counter[Row] = Counter()
-    for key, group in by_key(events).items():
-        for number in {(T0_US + (event.time_us or 0)) // size_us for event in group}:
-            start = number * size_us - T0_US
-            inside = [event for event in group if start <= (event.time_us or 0) < start + size_us]
-            expected[WindowRow(key, start, start + size_us, aggregated(inside))] += 1
-    pipeline = Aggregate(source(), BOTH, window=Tumbling(micros(size_us)))
+    expected = Counter[Row](windowed(events, window))
+    pipeline = Aggregate(source(), ALL, window=window)
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
 
 
+@settings(max_examples=60, deadline=None)
+@given(scripts(lanes=2), windows(), st.sampled_from(RULES), st.booleans())
+def test_windows_that_update_end_as_the_final_ones(
+    script: tuple[Timeline, list[Event]], window: Tumbling | Hopping, rules: Rules, clocked: bool
+) -> None:
+    timeline, events = script
+    pipeline = Aggregate(source() if clocked else Source(), ALL, window=window, emit=Emit.UPDATE)
+    for prediction in predict(pipeline, timeline, rules):
+        last = {(row.key, row.start_us): row for step in prediction for row in step.rows if isinstance(row, WindowRow)}
+        assert Counter(last.values()) == Counter(windowed(events, window))
+
+
 @settings(max_examples=150, deadline=None)
-@given(scripts(), st.integers(1, 12), st.sampled_from([*RULES, ONE_PARTITION_RULES]))
-def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, rules: Rules) -> None:
+@given(scripts(), st.integers(1, 12), st.integers(0, 5), st.sampled_from([*RULES, ONE_PARTITION_RULES]))
+def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, grace_us: int, rules: Rules) -> None:
     timeline, events = script
     expected: Counter[Row] = Counter()
     for key, group in by_key(events).items():
@@ -120,7 +162,7 @@ def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, rules: Rule
         for run in runs:
             first, last = run[0].time_us or 0, run[-1].time_us or 0
             expected[WindowRow(key, first, last + gap_us, aggregated(run))] += 1
-    pipeline = Aggregate(source(), BOTH, window=Session(micros(gap_us)))
+    pipeline = Aggregate(source(), ALL, window=Session(micros(gap_us), grace=micros(grace_us)))
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
 
 
@@ -138,28 +180,64 @@ def test_interval_joins(
     timeline, events = script
     hi_us = lo_us + width_us
     expected: Counter[Row] = Counter()
-    for left in (event for event in events if event.input == "L"):
-        partners = [
-            right
-            for right in events
-            if right.input == "R"
-            and left.key is not None
-            and left.key == right.key
-            and lo_us <= (right.time_us or 0) - (left.time_us or 0) <= hi_us
-        ]
-        for right in partners:
-            expected[PairRow(left.key, Ref(left.id, left.time_us), Ref(right.id, right.time_us))] += 1
-        if how is How.LEFT and not partners:
-            expected[PairRow(left.key, Ref(left.id, left.time_us), None)] += 1
+    lefts, rights = ([event for event in events if event.input == name] for name in "LR")
+    pairs = [
+        (left, right)
+        for left in lefts
+        for right in rights
+        if left.key is not None and left.key == right.key and lo_us <= at(right) - at(left) <= hi_us
+    ]
+    for left, right in pairs:
+        expected[PairRow(left.key, ref(left), ref(right))] += 1
+    if how in (How.LEFT, How.FULL):
+        expected.update(PairRow(e.key, ref(e), None) for e in lefts if e not in [left for left, _ in pairs])
+    if how in (How.RIGHT, How.FULL):
+        expected.update(PairRow(e.key, None, ref(e)) for e in rights if e not in [right for _, right in pairs])
     pipeline = Join(source("L"), source("R"), lo=micros(lo_us), hi=micros(hi_us), how=how)
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    scripts(lanes=2),
+    st.integers(0, 60),
+    st.sampled_from("xyz"),
+    st.sampled_from([CONTRACT, Rules(dedup_forget=DedupForget.AT_HORIZON)]),
+)
+def test_dedup(script: tuple[Timeline, list[Event]], horizon_us: int, twin: str, rules: Rules) -> None:
+    """Every third event shares an id. Walk through each partition by hand, with the highest time as the only clock."""
+    timeline, events = script
+    renamed = {e.id: replace(e, id=twin) if int(e.id[1:]) % 3 == 0 else e for e in events}
+    timeline = tuple(
+        Send(tuple(renamed[e.id] for e in step.events if isinstance(e, Event)))
+        for step in timeline
+        if isinstance(step, Send)
+    )
+    passed: Counter[Row] = Counter()
+    repeats = 0
+    for lane in range(2):
+        firsts: dict[tuple[str | None, str], int] = {}
+        highest = -(10**9)
+        for event in (renamed[e.id] for e in events if e.partition == lane):
+            first = firsts.get((event.key, event.id))
+            gone = 0 if rules.dedup_forget is DedupForget.AT_HORIZON else 1
+            if first is None or highest - DELAY_US >= first + horizon_us + gone:
+                firsts[event.key, event.id] = at(event)
+                passed[EventRow(event.key, event.id, event.value, event.time_us)] += 1
+            else:
+                repeats += 1
+            highest = max(highest, at(event))
+    (prediction,) = predict(Dedup(source(), horizon=micros(horizon_us)), (*timeline, Flush(END_US)), rules)
+    assert Counter(row for step in prediction for row in step.rows) == passed
+    assert sum(step.dup for step in prediction) == repeats
+    assert prediction[-1].state == 0
 
 
 @settings(max_examples=40, deadline=None)
 @given(scripts(lanes=3), st.sampled_from([*RULES, ONE_PARTITION_RULES]))
 def test_running_aggregates_end_with_the_total(script: tuple[Timeline, list[Event]], rules: Rules) -> None:
     timeline, events = script
-    pipeline = Aggregate(source(), BOTH, emit=Emit.UPDATE)
+    pipeline = Aggregate(source(), ALL, emit=Emit.UPDATE)
     for prediction in predict(pipeline, timeline, rules):
         last = {row.key: row for step in prediction for row in step.rows}
         assert last == {key: ValueRow(key, aggregated(group)) for key, group in by_key(events).items()}
@@ -178,7 +256,7 @@ def test_stateless_operators(script: tuple[Timeline, list[Event]], rules: Rules)
 @given(scripts(lanes=2), st.integers(1, 25), st.sampled_from(RULES[:2]))
 def test_windows_behind_a_key_by(script: tuple[Timeline, list[Event]], size_us: int, rules: Rules) -> None:
     timeline, events = script
-    pipeline = Aggregate(KeyBy(source(), ID), BOTH, window=Tumbling(micros(size_us)))
+    pipeline = Aggregate(KeyBy(source(), ID), ALL, window=Tumbling(micros(size_us)))
     ends = Send(tuple(Event(f"end{lane}", END_US, "end", 1, "in", lane) for lane in range(2)))
     keyed = [replace(event, key=event.id) for event in events]
     expected: Counter[Row] = Counter()

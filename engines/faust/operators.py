@@ -8,6 +8,7 @@ time. `due` is the watermark from which there may be something to close, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import add
 from typing import Annotated, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -61,18 +62,20 @@ class Functions:
 
     def __init__(self, functions: Sequence[Function]) -> None:
         self._count = [function is Function.COUNT for function in functions]
+        self._ones = (1,) * len(functions) if all(self._count) else ()
+        """What an event adds where all functions count: it need not be made anew."""
         fields = b"".join(b',"%s":%%d' % function.value.encode() for function in functions)
         self.running_row = b'{"k":%b' + fields + b"}"
         self.window_row = b'{"k":%b,"s":%d,"e":%d' + fields + b"}"
 
     def first(self, value: int) -> Sums:
-        return tuple(1 if count else value for count in self._count)
+        return self._ones or tuple([1 if count else value for count in self._count])
 
     def add(self, sums: Sums, value: int) -> Sums:
-        return tuple([s + 1 if count else s + value for s, count in zip(sums, self._count, strict=True)])
+        return tuple(map(add, sums, self._ones or self.first(value)))
 
     def merge(self, one: Sums, other: Sums) -> Sums:
-        return tuple([a + b for a, b in zip(one, other, strict=True)])
+        return tuple(map(add, one, other))
 
 
 def encode_sums(sums: Sums) -> bytes:

@@ -190,11 +190,11 @@ class Runtime:
         }
         outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
-        restored, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
+        stale, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
         for key, job in wanted.items():
             place = TopicPartition(job.changelog, key[1])
             writers[key].ends[f"{job.output}/{key[1]}"] = ends[TopicPartition(job.output, key[1])]
-            await tasks[key].open(stores[place], restored[place])
+            await tasks[key].open(stores[place], stale[place])
         return tasks
 
     def _writer(self, job: JobPlan, partition: int) -> Writer:

@@ -17,8 +17,8 @@ VARIANTS = {
 TITLE = "Faust (Weir runtime)"
 _AT_LEAST_ONCE = Override(
     rule="sink",
-    source="Kafka documentation, Message Delivery Semantics (https://kafka.apache.org/documentation/#semantics): a consumer "
-    "that saves its position after processing may process its first messages again after a crash",
+    source="Kafka documentation, Message Delivery Semantics (https://kafka.apache.org/documentation/#semantics): a "
+    "consumer that saves its position after processing may process its first messages again after a crash",
 )
 
 

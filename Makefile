@@ -13,6 +13,7 @@ help: ## show this page
 	@echo "  Needs Python 3.11 to 3.13 with venv (PYTHON3=... chooses one), and about 1.5 GB of disk."
 
 setup: $(STAMP) ## make .venv and fetch what it needs; after one success all works offline
+	@$(PYTHON) -m engines.java >/dev/null 2>&1 || $(INSTALL) -r requirements/java.txt
 	@$(PYTHON) -m engines.jars --quiet
 
 test: setup ## style, types, layers, every test, every expectation on every engine, a smoke benchmark
@@ -66,8 +67,7 @@ $(STAMP): requirements/all.txt requirements/build.txt requirements/java.txt | $(
 	@echo "setup 3/5: libraries (about 450 MB, pyspark is most of it)"
 	@$(INSTALL) --no-build-isolation -r requirements/all.txt
 	@echo "setup 4/5: Java and jars"
-	@$(PYTHON) -m engines.java >/dev/null 2>&1 || $(INSTALL) -r requirements/java.txt
-	@$(PYTHON) -m engines.java
+	@$(PYTHON) -m engines.java 2>/dev/null || { $(INSTALL) -r requirements/java.txt && $(PYTHON) -m engines.java; }
 	@$(PYTHON) -m engines.jars
 	@echo "setup 5/5: preparing the engines"
 	@[ ! -f engines/spark/train.py ] || $(PYTHON) -m engines.spark.train

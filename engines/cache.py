@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from engines.errors import EnvironmentNotReady
+
 
 def cache_dir(name: str) -> Path:
-    """Return (and make) the folder `name` of the user's cache: $WEIR_CACHE, $XDG_CACHE_HOME/weir or ~/.cache/weir."""
+    """Return (and make) the folder `name` of the user's cache: $WEIR_CACHE, $XDG_CACHE_HOME/weir or ~/.cache/weir.
+
+    Raises `EnvironmentNotReady` if that cannot be.
+    """
     chosen = os.environ.get("WEIR_CACHE")
     base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir"
     path = base.expanduser().absolute() / name
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentNotReady(
+            f"The cache {path} cannot be made ({error.strerror}). Set WEIR_CACHE to a folder that can be written."
+        ) from error
     return path

@@ -30,6 +30,11 @@ from engines.errors import Deadline, EngineFailed
 from engines.warden import await_gone, group
 
 LOG_TAIL_LINES = 15
+# The usual soft limit of 256 or 1024 files is too low for many jobs in one process; the hard one nearly never is.
+_PRELUDE = """
+ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)" 2>/dev/null
+read -r _ && exec "$@"
+"""
 
 
 class _Warden:
@@ -115,7 +120,7 @@ class Child:
         # moment in which our own death could orphan it.
         with log.open("ab") as sink:
             self._popen = subprocess.Popen(
-                ["/bin/sh", "-c", 'read -r _ && exec "$@"', "sh", *argv],
+                ["/bin/sh", "-c", _PRELUDE, "sh", *argv],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if talk else sink,
                 stderr=sink,

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from engines import registry
+from semantics.errors import WeirError
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("weir", "Weir: measure a stream engine before you choose it")
@@ -27,6 +30,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="fail on this verdict as well; broken, stale and unknown always fail",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an engine that is asked for and cannot run: it must not look like a pass."""
+    try:
+        for name in config.getoption("--engine") or ():
+            registry.require(name)
+    except WeirError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ with one consumer for all tasks. It never guesses from silence that it is done.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,28 +20,18 @@ _POLL_MS = 200
 _MAX_FETCH_BYTES = 4 << 20
 
 
-@dataclass(slots=True)
-class Restored:
-    """What recovery did to one store. `stale`: row keys that lie behind the last whole commit (at least once only)."""
-
-    records: int = 0
-    stale: set[bytes] = field(default_factory=set)
-
-
 class _Reader:
     """Feeds one changelog partition into one store, commit by commit."""
 
     def __init__(self, store: Store[Any], *, transactional: bool) -> None:
         self._store, self._transactional = store, transactional
         self._rows: dict[bytes, bytes | None] = {}
-        self.restored = Restored()
 
     def take(self, chunk: Chunk) -> None:
         """Apply a chunk: all of it if transactional (what was aborted is not in it), else up to the last commit."""
         record: bytes | None = None
         for message in chunk:
             key, value = message.key, message.value
-            self.restored.records += 1
             if key == TASK:
                 record = value
                 if not self._transactional:
@@ -54,9 +43,10 @@ class _Reader:
             self._store.restore(self._rows, record, chunk.end)
             self._rows = {}
 
-    def finish(self) -> Restored:
-        self.restored.stale = set(self._rows)
-        return self.restored
+    @property
+    def stale(self) -> set[bytes]:
+        """The row keys behind the last whole commit; none if transactional."""
+        return set(self._rows)
 
 
 async def recover(
@@ -65,8 +55,8 @@ async def recover(
     outputs: Sequence[TopicPartition],
     *,
     transactional: bool,
-) -> tuple[dict[TopicPartition, Restored], dict[TopicPartition, int]]:
-    """Bring every store up to the end of its changelog partition; return what was done, and the ends of `outputs`.
+) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int]]:
+    """Bring every store up to the end of its changelog partition; return what is stale in each, and `outputs`' ends.
 
     Call it when no writer of these partitions has anything open any more.
     """
@@ -100,4 +90,4 @@ async def recover(
                 pending -= done
     finally:
         await consumer.stop()
-    return {place: reader.finish() for place, reader in readers.items()}, {place: ends[place] for place in outputs}
+    return {place: reader.stale for place, reader in readers.items()}, {place: ends[place] for place in outputs}

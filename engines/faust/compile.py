@@ -9,22 +9,10 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
+from engines.faust.aggregates import Functions, Running, Session, Tumbling, decode_sums, encode_sums
+from engines.faust.join import Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
-from engines.faust.operators import (
-    Emit,
-    Event,
-    Functions,
-    Interval,
-    IntervalJoin,
-    JoinRow,
-    Operator,
-    Passing,
-    Running,
-    Session,
-    Tumbling,
-    decode_sums,
-    encode_sums,
-)
+from engines.faust.operators import Emit, Event, Operator, Passing
 from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra

@@ -17,8 +17,8 @@ VARIANTS = {
 TITLE = "Faust (Weir runtime)"
 _AT_LEAST_ONCE = Override(
     rule="sink",
-    source="https://kafka.apache.org/documentation/#semantics: output is written before its offsets are committed, so "
-    "that 'in the case of process failure' it is written again",
+    source="Kafka documentation, Message Delivery Semantics (https://kafka.apache.org/documentation/#semantics): a "
+    "consumer that saves its position after processing may process its first messages again after a crash",
 )
 
 

@@ -93,8 +93,9 @@ class FaustDeployment:
     async def arm(self, point: CrashPoint) -> None:
         transactional = self._plan.guarantee is Guarantee.EXACTLY_ONCE
         self._scene = await asyncio.to_thread(
-            Scene.now, point, self._log, self._witnesses(), transactional=transactional
-        )
+            Scene.now, point, self._log, self._witnesses(),
+            stores=Path(self._plan.state_dir), transactional=transactional,
+        )  # fmt: skip
         await self._running().request("arm", within=ANSWER_WITHIN, point=point.value)
 
     async def reached(self, *, within: timedelta) -> Reached:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self, assert_never
 
 from engines.contract import Log, Place
@@ -14,6 +15,7 @@ from semantics.timeline import CrashPoint
 VISIBLE_WITHIN_S = 5.0
 """A commit that has returned becomes visible when its markers are written, some 10 to 50 ms later."""
 _LOOK_EVERY_S = 0.01
+MOST_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,23 @@ class Scene:
     ends: Mapping[Place, int]
     changelogs: frozenset[str]
     transactional: bool
+    stores: Path
+    """The directory of the tasks' stores: job/partition."""
+    logged: Mapping[str, int]
+    """"job/partition" -> bytes in the store's own write-ahead log."""
 
     @classmethod
-    def now(cls, point: CrashPoint, log: Log, witnesses: Sequence[Witness], *, transactional: bool) -> Self:
+    def now(
+        cls, point: CrashPoint, log: Log, witnesses: Sequence[Witness], *, stores: Path, transactional: bool
+    ) -> Self:
         """Look at the log, when every marker of the last commits is on it. Blocks; raises `Deadline`."""
         places = [place for witness in witnesses for place in witness.places()]
         changelogs = frozenset(witness.changelog for witness in witnesses)
+        tasks = [f"{witness.job}/{partition}" for witness in witnesses for partition in range(witness.partitions)]
         stable = _await_stable(log, places)
-        return cls(point, stable, changelogs, transactional)
+        return cls(point, stable, changelogs, transactional, stores, {task: _logged(stores / task) for task in tasks})
 
-    def verify(self, log: Log, parked: Iterable[Mapping[str, Any]]) -> str:
+    def verify(self, log: Log, parked: Sequence[Mapping[str, Any]]) -> str:
         """Return what shows that the parked tasks are at the point. Blocks; raises `Deadline` if the log disagrees."""
         wrote = {_unplace(place): end for task in parked for place, end in task["wrote"].items()}
         match self.point:
@@ -57,7 +66,7 @@ class Scene:
             case CrashPoint.MID_SINK | CrashPoint.AFTER_SINK:
                 return self._uncommitted(log, wrote)
             case CrashPoint.AFTER_COMMIT | CrashPoint.AFTER_PROGRESS:
-                return self._visible(log, wrote)
+                return self._visible(log, wrote, [f"{task['job']}/{task['partition']}" for task in parked])
             case unknown:
                 assert_never(unknown)
 
@@ -72,22 +81,33 @@ class Scene:
         now = log.ends(list(self.ends), committed=False)
         stable = log.ends(list(self.ends), committed=True)
         short = {place: (now[place], end) for place, end in wrote.items() if now[place] < end}
-        committed = [place for place in wrote if stable[place] != self.ends[place]] if self.transactional else [
-            place for place in now if place[0] in self.changelogs and now[place] != self.ends[place]
-        ] if self.point is CrashPoint.AFTER_SINK else []  # fmt: skip
+        if self.transactional:
+            committed = [place for place in wrote if stable[place] != self.ends[place]]
+        elif self.point is CrashPoint.AFTER_SINK:
+            committed = [place for place in now if place[0] in self.changelogs and now[place] != self.ends[place]]
+        else:
+            committed = []
         if not wrote or short or committed:
+            ends = {place: (self.ends[place], end, now[place], stable[place]) for place, end in wrote.items()}
             raise Deadline(
-                f"At {self.point.value} the written records {dict(wrote)} should be on the log and uncommitted, but "
-                f"the ends are { ({p: now[p] for p in wrote}) }, stable { ({p: stable[p] for p in wrote}) }."
+                f"At {self.point.value} records should be on the log, uncommitted. Place: (end before, end said, end, "
+                f"stable end): {ends}; committed: {committed}."
             )
-        shown = ", ".join(f"{p[0]}/{p[1]} {self.ends[p]}..{now[p]}" for p in wrote)
+        shown = _shown(f"{p[0]}/{p[1]} {self.ends[p]}..{now[p]}" for p in wrote)
         if self.transactional:
             return f"written in an open transaction (stable ends unmoved): {shown}"
         return f"written, and no commit is on the changelog: {shown}"
 
-    def _visible(self, log: Log, wrote: Mapping[Place, int]) -> str:
+    def _visible(self, log: Log, wrote: Mapping[Place, int], tasks: Sequence[str]) -> str:
         stable = _await_stable(log, list(wrote), wrote)
-        return "committed and visible: " + ", ".join(f"{p[0]}/{p[1]} to {end}" for p, end in stable.items())
+        written = self.point is CrashPoint.AFTER_PROGRESS
+        wrong = [task for task in tasks if (_logged(self.stores / task) > self.logged[task]) is not written]
+        if wrong or not tasks:
+            raise Deadline(
+                f"At {self.point.value} the stores {wrong} should{'' if written else ' not'} be written yet."
+            )
+        shown = _shown(f"{p[0]}/{p[1]} to {end}" for p, end in stable.items())
+        return f"committed and visible, the local stores {'' if written else 'not yet '}written: {shown}"
 
 
 def _await_stable(log: Log, places: Sequence[Place], least: Mapping[Place, int] | None = None) -> Mapping[Place, int]:
@@ -106,3 +126,14 @@ def _await_stable(log: Log, places: Sequence[Place], least: Mapping[Place, int] 
 def _unplace(text: str) -> Place:
     topic, _, partition = text.rpartition("/")
     return topic, int(partition)
+
+
+def _logged(store: Path) -> int:
+    """Return the bytes in a store's write-ahead logs, which grow with every write."""
+    return sum(file.stat().st_size for file in store.glob("*.log"))
+
+
+def _shown(parts: Iterable[str]) -> str:
+    told = list(parts)
+    more = f" and {len(told) - MOST_SHOWN} more" if len(told) > MOST_SHOWN else ""
+    return ", ".join(told[:MOST_SHOWN]) + more

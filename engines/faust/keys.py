@@ -14,6 +14,8 @@ NEVER = 1 << 63
 """A time after every event: nothing is due."""
 BEFORE_ALL = -(1 << 63)
 """The watermark before any event."""
+TIME = 8
+"""Bytes of a time in a row key."""
 NULL_GROUP = b"\x00"
 _SIGN = 1 << 63
 _REMEMBERED = 200_000
@@ -21,12 +23,12 @@ _REMEMBERED = 200_000
 
 def time_key(time_us: int) -> bytes:
     """Return 8 bytes that sort like the time; times beyond 64 bits are cut to the first or last key."""
-    return min(max(time_us + _SIGN, 0), (1 << 64) - 1).to_bytes(8, "big")
+    return min(max(time_us + _SIGN, 0), (1 << 64) - 1).to_bytes(TIME, "big")
 
 
 def key_time(data: bytes, at: int = 0) -> int:
     """Return the time that `time_key` wrote at that place."""
-    return int.from_bytes(data[at : at + 8], "big") - _SIGN
+    return int.from_bytes(data[at : at + TIME], "big") - _SIGN
 
 
 class Name(NamedTuple):

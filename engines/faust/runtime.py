@@ -27,6 +27,8 @@ from engines.faust.task import Surroundings, Task, die
 from engines.faust.writer import Plain, Transactions, Writer
 
 _DAY_S = 86_400.0
+STARTING_AT_ONCE = 8
+"""Producers: a broker queues 50 new connections and drops what comes beyond; a dropped one tries again a second later."""
 
 
 class _Tables(TableManager):  # type: ignore[misc]  # untyped base
@@ -182,7 +184,13 @@ class Runtime:
             asyncio.to_thread(store_for, job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches)
             for key, job in wanted.items()
         ]
-        starting = [writers[key].start((job.output, job.dead_letters, job.changelog)) for key, job in wanted.items()]
+        gate = asyncio.Semaphore(STARTING_AT_ONCE)
+
+        async def start(key: tuple[str, int], job: JobPlan) -> None:
+            async with gate:
+                await writers[key].start((job.output, job.dead_letters, job.changelog))
+
+        starting = [start(key, job) for key, job in wanted.items()]
         opened, _ = await asyncio.gather(asyncio.gather(*opening), asyncio.gather(*starting))
         stores = {
             TopicPartition(job.changelog, key[1]): store
@@ -190,11 +198,11 @@ class Runtime:
         }
         outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
-        restored, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
+        stale, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
         for key, job in wanted.items():
             place = TopicPartition(job.changelog, key[1])
             writers[key].ends[f"{job.output}/{key[1]}"] = ends[TopicPartition(job.output, key[1])]
-            await tasks[key].open(stores[place], restored[place])
+            await tasks[key].open(stores[place], stale[place])
         return tasks
 
     def _writer(self, job: JobPlan, partition: int) -> Writer:

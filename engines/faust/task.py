@@ -12,13 +12,13 @@ import contextlib
 import os
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
 
-from engines.faust.changelog import ROW, TASK, Restored
+from engines.faust.changelog import ROW, TASK
 from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
@@ -89,8 +89,8 @@ class Task:
         """Keys and values of all records on the changelog, as if nothing had been compacted."""
         return self._logged_bytes
 
-    async def open(self, store: Store[Any], restored: Restored) -> None:
-        """Start from a store that is up to date."""
+    async def open(self, store: Store[Any], stale: Set[bytes]) -> None:
+        """Start from a store that is up to date. `stale`: rows written to the changelog without a commit."""
         self.store = store
         self._output = self._writer.outbox(self.job.output, self.partition)
         self._dead = self._writer.outbox(self.job.dead_letters, self.partition)
@@ -101,8 +101,8 @@ class Task:
         self._positions = dict(record.positions)
         self.watermark = self._program.watermark
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
-        if restored.stale:
-            await self._heal(restored)
+        if stale:
+            await self._heal(stale)
         self._runner = asyncio.create_task(self._run(), name=self.name)
         self._paused = False
 
@@ -228,10 +228,10 @@ class Task:
                 await self._writer.send(outbox, batches)
                 await self._at(CrashPoint.MID_SINK, await self._writer.acknowledged())
 
-    async def _heal(self, restored: Restored) -> None:
+    async def _heal(self, stale: Set[bytes]) -> None:
         """Put what holds behind what a dead worker wrote without a commit: compaction must keep the right one."""
         self._changelog.stamp()
-        for key in restored.stale:
+        for key in stale:
             self._logged_bytes += self._changelog.append(ROW + key, self.store.committed(key))
         self.committed = self._program.save(self._positions, self._logged_bytes)
         record = self.committed.encode()

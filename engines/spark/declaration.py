@@ -33,6 +33,7 @@ PYSPARK = "4.2.0"
 """The release whose Kafka connector is in the lock of jars."""
 _GUIDE = f"https://spark.apache.org/docs/{PYSPARK}/streaming/apis-on-dataframes-and-datasets.html"
 _KAFKA = f"https://spark.apache.org/docs/{PYSPARK}/streaming/structured-streaming-kafka-integration.html"
+_PULL = "https://github.com/apache/spark/pull"
 _SQL = f"https://github.com/apache/spark/blob/v{PYSPARK}/sql"
 _STREAMING = f"{_SQL}/core/src/main/scala/org/apache/spark/sql/execution/streaming"
 _STATEFUL = f"{_STREAMING}/operators/stateful"
@@ -53,19 +54,19 @@ RULES = Rules(
     sink=Sink.AT_LEAST_ONCE,
 )
 _SOURCES = {
-    "watermark_scope": f"{_GUIDE} 'Handling Late Data and Watermarking': the maximum event time seen by the engine; "
-    f"{_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats.merge keeps the highest of all tasks",
+    "watermark_scope": f"{_PULL}/15702: the highest event time over all of the partitions in the query; "
+    f"{_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats.merge",
     "watermark_advance": f"{_GUIDE} 'Handling Late Data and Watermarking': the watermark is set at the beginning of "
-    "every trigger; SPARK-42376: late rows are judged by the watermark of the batch before, state by its own",
+    f"every trigger; {_PULL}/39931 (SPARK-42376): late rows are judged by that of the batch before",
     "watermark_resolution": f"{_STATEFUL}/EventTimeWatermarkExec.scala: event time is measured in milliseconds",
     "watermark_start": f"{_STREAMING}/runtime/WatermarkTracker.scala: globalWatermarkMs starts at 0, "
     "and an input without events counts as 0",
-    "filtered_clock": f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin moves below "
-    "EventTimeWatermark what does not read the event time",
+    "filtered_clock": f"{_PULL}/48570 (SPARK-50046): filters are pushed below the watermark node; "
+    f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin",
     "join_clock": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateValueWatermark subtracts 1 from whole "
     "milliseconds, because state is cleaned up inclusively",
-    "row_lateness": f"{_STATEFUL}/statefulOperators.scala: WatermarkSupport.watermarkExpression is "
-    "LessThanOrEqual(event time, watermark)",
+    "row_lateness": f"{_PULL}/56043: every row whose event time equals the watermark is dropped; "
+    f"{_STATEFUL}/statefulOperators.scala: WatermarkSupport.watermarkExpression is LessThanOrEqual",
     "session_lateness": f"{_STATEFUL}/statefulOperators.scala: SessionWindowStateStoreRestoreExec drops late rows by "
     "the end of their own session before it merges them into the state",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engines import jars
+from engines.cache import cache_dir
 from engines.errors import EnvironmentNotReady
 from engines.jars import Jar, Section
 
@@ -75,3 +76,10 @@ def test_kafka_home_serves_instead(jar: Jar, tmp_path: Path, monkeypatch: pytest
     (home / "libs" / "kafka-server-4.3.1.jar").touch()
     assert jars.broker_classpath() == (home / "libs" / "kafka-server-4.3.1.jar",)
     assert jars.spark_classpath() == (tmp_path / "jars" / jar.file,)
+
+
+def test_a_cache_that_cannot_be_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "file"))
+    with pytest.raises(EnvironmentNotReady, match="Set WEIR_CACHE to a folder"):
+        cache_dir("jars")

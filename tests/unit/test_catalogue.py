@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from semantics.oracle import predict
 
 from semantics.catalogue import FAMILIES, all_expectations, find
 from semantics.errors import UnknownName
 from semantics.expectation import Expectation
+from semantics.oracle import predict
 from semantics.rules import CONTRACT
 from semantics.verdict import undemanded
 
@@ -45,5 +45,5 @@ def test_every_prediction_is_settled_before_the_next_step() -> None:
 
 
 def test_an_unknown_id_is_answered_with_the_closest() -> None:
-    with pytest.raises(UnknownName, match="Did you mean .*SW-02"):
+    with pytest.raises(UnknownName, match=r"Did you mean .*SW-02"):
         find("SW-2")

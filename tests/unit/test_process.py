@@ -111,6 +111,16 @@ async def test_terminate_lets_it_end_and_kills_the_stubborn(tmp_path: Path) -> N
     child.kill()  # Once more is nothing.
 
 
+def test_a_child_may_open_many_files(tmp_path: Path) -> None:
+    low = "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (256, r.getrlimit(r.RLIMIT_NOFILE)[1]))"
+    tell = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE), flush=True)"
+    start = f"from engines.process import Child; from pathlib import Path; import sys; {low}\n"
+    start += f"child = Child('c', [sys.executable, '-c', {tell!r}], log=Path({str(tmp_path / 'log')!r}))\n"
+    subprocess.run([sys.executable, "-c", f"{start}child.ended()"], cwd=ROOT, check=True)
+    soft, hard = json.loads((tmp_path / "log").read_text().replace("(", "[").replace(")", "]"))
+    assert soft == (65536 if hard < 0 else min(65536, hard))
+
+
 def test_kill_takes_the_grandchildren_and_counts_their_cpu(tmp_path: Path) -> None:
     family = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
     child = Child("family", [sys.executable, "-c", family], log=tmp_path / "log")
@@ -142,9 +152,10 @@ from pathlib import Path
 from engines.process import Child, scratch_dir
 from engines.warden import group
 scratch = scratch_dir("test")
-family = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(600)'])"
+grandchild = "import time; print('up', flush=True); time.sleep(600)"
+family = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
 child = Child("family", [sys.executable, "-c", family], log=scratch / "log")
-while len(group(child.pid)) < 2:
+while "up" not in child.log.read_text():
     time.sleep(0.01)
 print(json.dumps({"pids": [member.pid for member in group(child.pid)], "scratch": str(scratch)}), flush=True)
 END
@@ -173,13 +184,17 @@ def test_nothing_outlives_us_however_we_end(end: str, sent: signal.Signals | Non
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as holder:
-        assert holder.stdout is not None
-        told = json.loads(holder.stdout.readline())
-        if sent is not None:
-            assert all(map(psutil.pid_exists, told["pids"]))
-            assert Path(told["scratch"]).is_dir()
-            os.killpg(holder.pid, sent)
-        assert holder.wait(WITHIN.total_seconds()) == code
+        try:
+            assert holder.stdout is not None
+            told = json.loads(holder.stdout.readline())
+            assert len(told["pids"]) == 2
+            if sent is not None:
+                assert all(map(_alive, told["pids"]))
+                assert Path(told["scratch"]).is_dir()
+                os.killpg(holder.pid, sent)
+            assert holder.wait(WITHIN.total_seconds()) == code
+        finally:
+            holder.kill()
         until(lambda: not any(map(_alive, told["pids"])), "a child or grandchild outlived us")
         until(lambda: not Path(told["scratch"]).exists(), "the scratch directory was left")
 

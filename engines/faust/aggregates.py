@@ -1,0 +1,192 @@
+# ruff: noqa: ARG002  (the signature is the protocol's)
+"""Aggregates: for ever, in tumbling windows, in sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import add
+from typing import TypeAlias
+
+from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, key_of, key_time, time_key
+from engines.faust.operators import Emit, Event, due_until
+from engines.faust.table import Table
+from semantics.pipeline import Function
+
+Sums: TypeAlias = tuple[int, ...]
+"""The aggregates of one row; a session's begins with its start."""
+KEYS_REMEMBERED = 100_000
+
+
+class Functions:
+    """The aggregate functions of a pipeline on tuples of integers, which have no largest value."""
+
+    def __init__(self, functions: Sequence[Function]) -> None:
+        self._count = [function is Function.COUNT for function in functions]
+        self._ones = (1,) * len(functions) if all(self._count) else ()
+        """What an event adds where all functions count: it need not be made anew."""
+        fields = b"".join(b',"%s":%%d' % function.value.encode() for function in functions)
+        self.running_row = b'{"k":%b' + fields + b"}"
+        self.window_row = b'{"k":%b,"s":%d,"e":%d' + fields + b"}"
+
+    def first(self, value: int) -> Sums:
+        return self._ones or tuple([1 if count else value for count in self._count])
+
+    def add(self, sums: Sums, value: int) -> Sums:
+        return tuple(map(add, sums, self._ones or self.first(value)))
+
+    def merge(self, one: Sums, other: Sums) -> Sums:
+        return tuple(map(add, one, other))
+
+
+def encode_sums(sums: Sums) -> bytes:
+    """Return decimal digits: exact at any size."""
+    return b" ".join(b"%d" % number for number in sums)
+
+
+def decode_sums(data: bytes) -> Sums:
+    """Return what `encode_sums` wrote."""
+    return tuple(map(int, data.split()))
+
+
+class Running:
+    """An aggregate without a window: a row for each event, with the value that its key then has."""
+
+    due = NEVER
+
+    def __init__(self, functions: Functions, rows: Table[Sums], names: Names, emit: Emit) -> None:
+        self._functions, self._rows, self._names, self._emit = functions, rows, names, emit
+
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+        kafka, json, group = self._names[event.k]
+        rows, functions = self._rows, self._functions
+        sums = rows.get(group)
+        sums = functions.first(event.v) if sums is None else functions.add(sums, event.v)
+        rows.put(group, sums)
+        self._emit(kafka, functions.running_row % (json, *sums))
+        return True
+
+    def on_watermark(self, watermark: int) -> None:
+        pass
+
+    def recover(self, watermark: int) -> None:
+        pass
+
+
+class Tumbling:
+    """Windows by (end, key): the order in which they close."""
+
+    def __init__(
+        self, size_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
+    ) -> None:
+        self._size = size_us
+        self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
+        self._open = BEFORE_ALL
+        self.due = NEVER
+
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+        assert event.t is not None
+        end = event.t - event.t % self._size + self._size
+        if end <= watermark:
+            return False
+        kafka, json, group = self._names[event.k]
+        key = time_key(end) + group
+        sums = self._rows.get(key)
+        if sums is None:
+            sums = self._functions.first(event.v)
+            self.due = min(self.due, end)
+        else:
+            sums = self._functions.add(sums, event.v)
+        self._rows.put(key, sums)
+        if not self._final:
+            self._emit(kafka, self._functions.window_row % (json, end - self._size, end, *sums))
+        return True
+
+    def on_watermark(self, watermark: int) -> None:
+        closing, self.due = due_until(self._rows, self._open, watermark)
+        self._open = watermark + 1
+        for key, sums in closing:
+            if self._final:
+                kafka, json, _ = self._names[key_of(key[TIME:])]
+                end = key_time(key)
+                self._emit(kafka, self._functions.window_row % (json, end - self._size, end, *sums))
+            self._rows.delete(key)
+
+    def recover(self, watermark: int) -> None:
+        self._open = watermark + 1
+        _, self.due = due_until(self._rows, self._open, watermark)
+
+
+class Session:
+    """Sessions by (key, end), beside them by end. The sessions of a key neither overlap nor touch."""
+
+    def __init__(
+        self, gap_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
+    ) -> None:
+        assert rows.due is not None
+        self._gap, self._dues = gap_us, rows.due
+        self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
+        self._open = BEFORE_ALL
+        self._ends: dict[bytes, list[int]] = {}
+        """The ends of the open sessions of keys met lately: a look into the table for each event costs a seek."""
+        self.due = NEVER
+
+    @staticmethod
+    def due_of(key: bytes) -> bytes:
+        """Return (end, key) of a row key (key, end)."""
+        return key[-TIME:] + key[:-TIME]
+
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+        assert event.t is not None
+        kafka, json, group = self._names[event.k]
+        start = event.t
+        end = reach = start + self._gap
+        ends = self._ends_of(group)
+        merged = []
+        for other in ends:
+            if other >= event.t:
+                session = self._rows.get(group + time_key(other))
+                assert session is not None, "a session that is open without its row"
+                if session[0] <= reach:
+                    merged.append((other, session))
+                    start, end = min(start, session[0]), max(end, other)
+        if end <= watermark:
+            return False
+        sums = self._functions.first(event.v)
+        for other, session in merged:
+            sums = self._functions.merge(sums, session[1:])
+            ends.remove(other)
+            if other != end:
+                self._rows.delete(group + time_key(other))
+        self._rows.put(group + time_key(end), (start, *sums))
+        ends.append(end)
+        self.due = min(self.due, end)
+        if not self._final:
+            self._emit(kafka, self._functions.window_row % (json, start, end, *sums))
+        return True
+
+    def on_watermark(self, watermark: int) -> None:
+        closing, self.due = due_until(self._dues, self._open, watermark)
+        self._open = watermark + 1
+        for due, key in closing:
+            session, group, end = self._rows.get(key), key[:-TIME], key_time(due)
+            assert session is not None, "a due entry without its row"
+            if self._final:
+                kafka, json, _ = self._names[key_of(group)]
+                self._emit(kafka, self._functions.window_row % (json, session[0], end, *session[1:]))
+            self._rows.delete(key)
+            if group in self._ends:
+                self._ends[group].remove(end)
+
+    def recover(self, watermark: int) -> None:
+        self._open = watermark + 1
+        self._ends.clear()
+        _, self.due = due_until(self._dues, self._open, watermark)
+
+    def _ends_of(self, group: bytes) -> list[int]:
+        ends = self._ends.get(group)
+        if ends is None:
+            if len(self._ends) >= KEYS_REMEMBERED:
+                self._ends.clear()
+            rows = self._rows.scan(group, group + b"\xff" * TIME)
+            ends = self._ends[group] = [key_time(key, len(group)) for key, _ in rows]
+        return ends

@@ -1,0 +1,48 @@
+"""What the Faust engine says of itself."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import pytest
+
+from engines.contract import Support
+from engines.faust import guard
+from engines.faust.engine import ENGINE
+from semantics.expr import ID
+from semantics.pipeline import Aggregate, Emit, KeyBy, Source
+from semantics.rules import CONTRACT, Rules, Sink
+from semantics.timeline import CrashPoint
+
+REKEYED = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
+
+
+def test_it_overrides_no_rule_and_has_no_deviation() -> None:
+    declared = ENGINE.declaration()
+    assert declared.rules == CONTRACT == Rules()
+    assert declared.overrides == ()
+    assert declared.deviations == ()
+    assert declared.crash_points == frozenset(CrashPoint)
+
+
+def test_at_least_once_differs_in_the_sink_alone() -> None:
+    declared = ENGINE.declaration("at-least-once")
+    assert declared.rules == Rules(sink=Sink.AT_LEAST_ONCE)
+    assert [override.rule for override in declared.overrides] == ["sink"]
+
+
+def test_what_it_cannot_run_yet_is_its_debt() -> None:
+    capability = ENGINE.declaration().capability
+    assert capability(REKEYED, 1).support is Support.RECIPE
+    assert capability(REKEYED, 2).support is Support.NOT_IMPLEMENTED
+
+
+def test_the_versions_whose_private_parts_it_uses_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ENGINE.missing() == ""
+    guard.check_shapes()
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "9.9" if name == "aiokafka" else installed(name))
+    assert "aiokafka is 9.9" in ENGINE.missing()
+    assert "make setup" in ENGINE.missing()
+    monkeypatch.setattr(guard, "PINNED", {"no-such-library": "1"})
+    assert "no-such-library 1 is not installed" in ENGINE.missing()

@@ -1,0 +1,218 @@
+"""The chain of custody and the order of a commit, of one task with a writer that notes what it is asked to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from engines.contract import Job, Profile
+from engines.faust.changelog import TASK
+from engines.faust.compile import store_for
+from engines.faust.driver import Chunk
+from engines.faust.failpoints import FailPoints
+from engines.faust.plan import Guarantee, Plan, job_plan, read
+from engines.faust.store import Caches, TaskRecord
+from engines.faust.task import Surroundings, Task
+from engines.faust.writer import BATCH_BYTES, Outbox
+from semantics.pipeline import Aggregate, Emit, Source
+from semantics.timeline import CrashPoint
+
+JOB = Job("job", Aggregate(Source(), emit=Emit.UPDATE), {"in": "input"}, "out", "dead")
+
+
+def plan(guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Plan:
+    return Plan(
+        bootstrap="", group="group", member="group-0", session_timeout_s=6.0, guarantee=guarantee,
+        commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", jobs=[job_plan("group", JOB)],
+    )  # fmt: skip
+
+
+class Noting:
+    """A writer whose broker takes everything, and says where it put it."""
+
+    def __init__(self) -> None:
+        self.ends: dict[str, int] = {}
+        self.noted: list[str] = []
+        self.logs: dict[str, list[tuple[bytes | None, bytes | None]]] = {}
+        self.positions: dict[str, int] = {}
+        self._wrote: dict[str, int] = {}
+
+    async def start(self, topics: Iterable[str]) -> None: ...
+
+    def outbox(self, topic: str, partition: int) -> Outbox:
+        builders = SimpleNamespace(create_batch=lambda: BatchBuilder(BATCH_BYTES, 0, is_transactional=1))
+        return Outbox(builders, topic, partition)
+
+    async def send(self, outbox: Outbox, batches: Iterable[Any]) -> None:
+        for batch in batches:
+            log = self.logs.setdefault(outbox.topic, [])
+            count, records = batch.record_count(), MemoryRecords(bytes(batch._build()))
+            found = [(record.key, record.value) for record in records.next_batch()]
+            assert len(found) == count
+            log += found
+            self._wrote[outbox.place] = len(log)
+            self.noted.append(f"send {outbox.topic}")
+
+    async def acknowledged(self) -> dict[str, int]:
+        wrote, self._wrote = self._wrote, {}
+        self.ends.update(wrote)
+        self.noted.append("acknowledged")
+        return wrote
+
+    async def commit(self, positions: Mapping[Any, int]) -> None:
+        self.positions = {place.topic: offset for place, offset in positions.items()}
+        self.noted.append("commit")
+
+    async def abort(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+class Stage:
+    """A task, open."""
+
+    def __init__(self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> None:
+        self.writer, self.points = Noting(), FailPoints()
+        self.seeks: list[tuple[str, int, int]] = []
+        self.commits = asyncio.Event()
+
+        async def seek(topic: str, partition: int, offset: int) -> None:
+            self.seeks.append((topic, partition, offset))
+            self.commits.set()
+
+        self.looked = asyncio.Event()
+
+        def generation() -> int:
+            self.looked.set()
+            return 7
+
+        around = Surroundings(generation=generation, seek=seek, committed=self.commits.set, points=self.points)
+        self.task = Task(plan(guarantee), job_plan("group", JOB), 0, self.writer, around)
+        self.store = store_for(JOB.pipeline, path, Caches())
+
+    async def open(self, *stale: bytes) -> Stage:
+        await self.task.open(self.store, set(stale))
+        return self
+
+    async def give(self, first: int, end: int, generation: int = 7) -> None:
+        """Deliver one chunk of events and wait until it led to a commit or a seek."""
+        self.commits.clear()
+        await self.task.deliver("input", chunk(first, end, generation))
+        await self.commits.wait()
+
+    @property
+    def rows(self) -> list[bytes | None]:
+        return [value for _, value in self.writer.logs.get("out", [])]
+
+
+def chunk(first: int, end: int, generation: int = 7) -> Chunk:
+    records = [SimpleNamespace(offset=offset, key=None, value=b'{"k":"a","v":1}') for offset in range(first, end)]
+    return Chunk(records, first, end, generation)
+
+
+def counts(*numbers: int) -> list[bytes]:
+    return [b'{"k":"a","n":%d}' % number for number in numbers]
+
+
+async def test_a_commit_writes_everything_in_order(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    await stage.give(0, 2)
+    assert stage.rows == counts(1, 2)
+    changelog = stage.writer.logs["group-job-changelog"]
+    assert [key for key, _ in changelog][-1] == TASK
+    assert len(changelog) == 2, "one record a changed key, and the task's"
+    order = [noted for noted in stage.writer.noted if noted != "acknowledged"]
+    assert order == ["send out", "send group-job-changelog", "commit"]
+    assert stage.writer.positions == {"input": 2} == stage.store.record.positions
+    assert stage.store.read_to == 2
+    await stage.task.close()
+
+
+async def test_without_transactions_state_follows_output_and_offsets_come_last(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0", Guarantee.AT_LEAST_ONCE).open()
+    await stage.give(0, 1)
+    assert stage.writer.noted == ["send out", "acknowledged", "send group-job-changelog", "acknowledged", "commit"]
+    await stage.task.close()
+
+
+async def test_custody_is_unbroken(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    await stage.give(0, 2)
+    await stage.give(3, 5)
+    assert stage.seeks == [("input", 0, 2)], "a gap is not processed, but fetched again"
+    await stage.give(1, 4)
+    assert stage.rows == counts(1, 2, 3, 4), "of an overlap only what is new"
+    await stage.task.deliver("input", chunk(0, 4))
+    await stage.task.deliver("input", chunk(4, 5, generation=6))
+    await stage.give(4, 6)
+    assert stage.rows == counts(1, 2, 3, 4, 5, 6), "nothing twice, nothing of an older generation"
+    await stage.task.close()
+
+
+async def test_a_revoke_commits_what_is_open_and_drops_what_waits(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    await stage.give(0, 1)
+    stage.task._interval_s = 1e9
+    await stage.task.deliver("input", chunk(1, 3))
+    stage.looked.clear()
+    await stage.looked.wait()
+    assert stage.writer.positions == {"input": 1}
+    await stage.task.pause()
+    assert stage.writer.positions == {"input": 3}
+    await stage.task.deliver("input", chunk(3, 9))
+    assert not stage.task.busy
+    stage.task.resume()
+    stage.task._interval_s = 0.0
+    await stage.give(3, 4)
+    assert stage.rows == counts(1, 2, 3, 4)
+    await stage.task.close()
+
+
+async def test_what_has_no_commit_behind_it_is_overwritten(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "0", Guarantee.AT_LEAST_ONCE)
+    stage.store.restore({b"kept": b"4"}, TaskRecord(positions={"input": 9}).encode(), 3)
+    await stage.open(b"kept", b"gone")
+    healed = dict(stage.writer.logs["group-job-changelog"])
+    assert healed.pop(TASK) is not None
+    assert healed == {b"rkept": b"4", b"rgone": None}
+    await stage.task.close()
+
+
+@pytest.mark.parametrize("point", CrashPoint)
+async def test_an_armed_point_holds_the_task(tmp_path: Path, point: CrashPoint) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    stage.points.armed = point
+    await stage.task.deliver("input", chunk(0, 3))
+    [parked] = await stage.points.standstill(lambda: int(stage.task.busy))
+    assert (parked.job, parked.partition) == ("job", 0)
+    assert stage.store.record.positions == ({"input": 3} if point is CrashPoint.AFTER_PROGRESS else {})
+    wrote = {
+        CrashPoint.BEFORE_PROCESS: {}, CrashPoint.AFTER_PROCESS: {}, CrashPoint.MID_SINK: {"out/0": 1},
+    }.get(point, {"out/0": 3, "group-job-changelog/0": 2})  # fmt: skip
+    assert parked.wrote == wrote
+    assert ("commit" in stage.writer.noted) is (point in (CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_PROGRESS))
+
+
+async def test_a_full_batch_begins_another(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    outbox = stage.writer.outbox("out", 0)
+    outbox.stamp()
+    for _ in range(25):
+        assert outbox.append(b"key", b"x" * 100_000) == 100_003
+    outbox.seal()
+    assert [batch.record_count() for batch in outbox.full(most=1)] == [9]
+    assert sum(batch.record_count() for batch in outbox.full()) == 16
+    await stage.task.close()
+
+
+def test_a_plan_is_read_back(tmp_path: Path) -> None:
+    plan().write(tmp_path / "plan.json")
+    again = read(tmp_path / "plan.json")
+    assert again == plan()
+    assert again.jobs[0].compiled() == JOB.pipeline

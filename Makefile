@@ -6,10 +6,10 @@ STAMP := $(VENV)/.weir
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test compare readme lock clean
+.PHONY: help setup test compare compare-all docs readme lock clean
 
 help: ## show this page
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
 	@echo "  Needs Python 3.11 to 3.13 with venv (PYTHON3=... chooses one), and about 1.5 GB of disk."
 
 setup: $(STAMP) ## make .venv and fetch what it needs; after one success all works offline
@@ -27,6 +27,12 @@ test: setup ## style, types, layers, every test, every expectation on every engi
 
 compare: setup ## the core expectations and a short benchmark on Faust and Spark (under 5 minutes)
 	@$(PYTHON) -m bench compare
+
+compare-all: setup ## all expectations on all engines, every planted bug, and all scenarios
+	@$(PYTHON) -m bench compare --all
+
+docs: setup ## write docs/ anew from the catalogue
+	@$(PYTHON) -m bench.pages
 
 readme: setup ## write the results of recorded runs into README.md: make readme RUNS="runs/A runs/B"
 	@$(PYTHON) -m bench.readme $(RUNS)

@@ -132,6 +132,8 @@ class Override:
 
     rule: str
     source: str
+    remedy: str = ""
+    """The setting or recipe that brings the contract back, or lessens the harm; empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,8 @@ class Declaration:
     """What a benchmark leaves out at the start, in seconds, unless told otherwise."""
     warmup_because: str = ""
     """Why it needs longer than others."""
+    bug: str = ""
+    """What was planted in this variant: a negative control, which the catalogue must catch."""
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

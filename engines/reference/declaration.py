@@ -25,6 +25,7 @@ def declare(variant: str) -> Declaration:
         no_crash_because=NO_CRASH,
         warmup_s=1.0,
         warmup_because="nothing is compiled and nothing is cached",
+        bug=BUGS[variant].says if variant else "",
     )
 
 

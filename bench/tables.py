@@ -1,0 +1,152 @@
+"""Two tables: each rule's values, who decides so and what tells them apart; each planted bug and what catches it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from bench.foretold import declarations
+from engines import registry
+from engines.contract import Declaration, Engine
+from engines.journal import Journal
+from engines.memory import MemoryLog
+from engines.player import Player
+from semantics import rules as rules_module
+from semantics.catalogue import all_expectations
+from semantics.expectation import Expectation
+from semantics.oracle import predict
+from semantics.rules import CONTRACT, Rules, Sink
+from semantics.timeline import Crash
+from semantics.verdict import Value, judge, undemanded
+
+FEWEST = 2
+"""Expectations that tell a rule's value apart: with one alone, nothing speaks against a rule made up for it."""
+_RULES = """\
+# Rules
+
+Engines differ in named ways. The contract's value comes first; an engine that decides otherwise declares so, with a
+source that is not our own run. An expectation tells a value apart if an engine that differs in nothing else would not
+show what is demanded."""
+_TEETH = """\
+# Teeth
+
+A catalogue that everything passes proves nothing. Each mistake below is planted into the reference, one at a time, and
+the catalogue is played on it; every rule value that is not the contract's is a planted mistake for free."""
+
+
+def rules_page(declared: Mapping[str, Declaration]) -> str:
+    """Return docs/rules.md."""
+    parts = [_RULES]
+    for rule, kind in _rules():
+        parts.append(f"## {rule}\n\n{inspect.getdoc(kind)}")
+        lines = ["| value | means | decided so by | told apart by |", "|---|---|---|---|"]
+        for value in kind:
+            contract = value is getattr(CONTRACT, rule)
+            deciding = [_source(name, rule, d) for name, d in declared.items() if getattr(d.rules, rule) is value]
+            by = "the contract" if contract else "<br>".join(deciding) or "no engine here"
+            apart = "" if contract else _listed(telling_apart(rule, value, declared), rule)
+            lines.append(f"| {value.name} | {_meaning(value)} | {by} | {apart} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+async def teeth_page() -> str:
+    """Return docs/teeth.md. Plays the whole catalogue once for each planted bug."""
+    caught = await catches()
+    lines = ["## Planted bugs", "", "| bug | what it does | caught by |", "|---|---|---|"]
+    for bug, ids in caught.items():
+        lines.append(f"| {bug} | {_says(bug)} | {', '.join(ids) or '**nothing**'} |")
+    declared = dict(declarations())
+    lines += ["", "## Rule values", "", "| rule | value | caught by |", "|---|---|---|"]
+    for rule, kind in _rules():
+        for value in kind:
+            if value is not getattr(CONTRACT, rule):
+                ids = telling_apart(rule, value, declared)
+                lines.append(f"| {rule} | {value.name} | {_listed(ids, rule)} |")
+    return "\n\n".join([_TEETH, "\n".join(lines)])
+
+
+def telling_apart(rule: str, value: Enum, declared: Mapping[str, Declaration]) -> list[str]:
+    """Return the ids of the expectations that tell a rule's value from the contract's.
+
+    A value that shows only beside others (how batches count what is late) is looked at in the engines that declare it.
+    """
+    if isinstance(value, Sink):
+        return [e.id for e in all_expectations() if any(isinstance(step, Crash) for step in e.timeline)]
+    alone: dict[str, Any] = {rule: value}
+    ids = [e.id for e in all_expectations() if undemanded(e, Rules(**alone))]
+    if ids:
+        return ids
+    beside = [d.rules for d in declared.values() if getattr(d.rules, rule) is value]
+    return [e.id for e in all_expectations() if any(_shows(e, rules, rule) for rules in beside)]
+
+
+async def catches() -> dict[str, list[str]]:
+    """Play the catalogue on every engine with a planted bug; return the ids that are broken, by engine:variant."""
+    playing = []
+    for name in registry.names():
+        engine, _ = registry.get(name)
+        playing += [_caught(engine, variant) for variant in engine.variants if engine.declaration(variant).bug]
+    return dict(await asyncio.gather(*playing))
+
+
+async def _caught(engine: Engine, variant: str) -> tuple[str, list[str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Journal(Path(folder) / "history.jsonl")
+        player = Player(engine, variant, MemoryLog(), logs=Path(folder), journal=journal)
+        histories = await player.play(all_expectations())
+        journal.close()
+    verdicts = {e.id: judge(e, CONTRACT, histories[e.id]).value for e in all_expectations()}
+    return f"{engine.name}:{variant}", [id for id, value in verdicts.items() if value is Value.BROKEN]
+
+
+def _shows(expectation: Expectation, rules: Rules, rule: str) -> bool:
+    here = expectation.pipeline, expectation.timeline
+    return predict(*here, rules) != predict(*here, rules.returned((rule,)))
+
+
+def _rules() -> Iterator[tuple[str, type[Enum]]]:
+    """Yield every rule's name and the enum of its values."""
+    for field in fields(Rules):
+        yield field.name, type(getattr(CONTRACT, field.name))
+
+
+def _source(engine: str, rule: str, declared: Declaration) -> str:
+    source = next((o.source for o in declared.overrides if o.rule == rule), "")
+    return f"{engine}: {source}" if source else engine
+
+
+def _listed(ids: Sequence[str], rule: str) -> str:
+    listed = ", ".join(ids) or "nothing yet"
+    if rule == "sink":
+        return f"only a fault shows it: {listed}"
+    return listed if len(ids) >= FEWEST else f"{listed} (fewer than {FEWEST})"
+
+
+def _says(bug: str) -> str:
+    engine, variant = registry.get(bug)
+    return engine.declaration(variant).bug
+
+
+def _meaning(value: Enum) -> str:
+    """Return what stands below an enum's member in the source; Python keeps no docstring of a member."""
+    return _MEANINGS.get((type(value).__name__, value.name), "")
+
+
+def _meanings() -> Iterator[tuple[tuple[str, str], str]]:
+    for node in ast.parse(inspect.getsource(rules_module)).body:
+        if isinstance(node, ast.ClassDef):
+            for member, text in zip(node.body, node.body[1:], strict=False):
+                match member, text:
+                    case ast.Assign([ast.Name(name)]), ast.Expr(ast.Constant(str(says))):
+                        yield (node.name, name), " ".join(says.split())
+
+
+_MEANINGS = dict(_meanings())

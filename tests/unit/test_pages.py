@@ -1,0 +1,129 @@
+"""The pages in docs/ say what the catalogue says, and the drawings show what the scripts do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.drawing import draw
+from bench.foretold import declarations, foretell
+from bench.pages import MADE, described, pages, stale
+from bench.tables import rules_page, telling_apart
+from semantics.catalogue import FAMILIES, all_expectations, find
+from semantics.expectation import Expectation, after, script
+from semantics.expr import VALUE, expr
+from semantics.pipeline import Aggregate, Emit, Filter, Function, Join, Session, Source
+from semantics.rules import CONTRACT, Rules, SessionLateness, Sink, WatermarkStart
+from semantics.time import s
+from semantics.verdict import Value, undemanded
+
+
+async def test_the_pages_are_current() -> None:
+    made = await pages()
+    assert stale(made) == [], "run `make docs`, read what changed, and commit it"
+    assert {f"{family.lower()}.md" for family in FAMILIES} < {path.name for path in made}
+    for expectation in all_expectations():
+        assert f"## {expectation.id}: " in made[Path("expectations") / f"{expectation.family.lower()}.md"]
+
+
+def test_what_is_changed_by_hand_missing_or_left_over_is_stale(tmp_path: Path) -> None:
+    made = {Path(name): f"{MADE}\n\n{name}\n" for name in ("a.md", "b.md", "c.md")}
+    for name, text in {"a.md": made[Path("a.md")], "b.md": f"{MADE}\n\nB\n", "old.md": MADE, "own.md": "ours"}.items():
+        (tmp_path / name).write_text(text)
+    assert stale(made, tmp_path) == ["b.md", "c.md", "old.md"]
+    assert stale(made, tmp_path / "nowhere") == ["a.md", "b.md", "c.md"]
+
+
+def test_a_drawing_shows_events_in_order_watermark_and_rows() -> None:
+    late = Expectation(
+        "XX-01",
+        "x",
+        pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10))),
+        timeline=script("a@10", "z@18", "a@7 b=3@8 a@~", "y@60"),
+        demand=after([], [], [], ["a[7,20)=2", "b[8,18)=1", "z[18,28)=1"]),
+        because="x",
+    )
+    assert draw(late).splitlines() == [
+        "seconds after T0  7  8    10  18  20  28  60",
+        "step 1                    a",
+        "  watermark       -------->",
+        "step 2                        z",
+        "  watermark       ------------>",
+        "step 3            a  b=3",
+        "                  a#e5@~",
+        "  watermark       ------------>",
+        "step 4                                    y",
+        "  watermark       ------------------------>",
+        "  out             [===============)           a[7,20)=2",
+        "                     [========)               b[8,18)=1",
+        "                              [=======)       z[18,28)=1",
+    ]
+
+
+def test_a_drawing_shows_pairs_and_breaks_a_line_where_time_goes_back() -> None:
+    pairs = Expectation(
+        "XX-02",
+        "x",
+        pipeline=Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5)),
+        timeline=script("L:a@3 L:a@1", "R:a@5"),
+        demand=after([], ["a(3,5)", "a(1,5)"]),
+        because="x",
+    )
+    drawn = draw(pairs).splitlines()
+    assert [line.split() for line in drawn[:3]] == [
+        ["seconds", "after", "T0", "1", "3", "5"],
+        ["step", "1", "L:a"],
+        ["L:a"],
+    ]
+    assert drawn[1].index("L:a") > drawn[2].index("L:a")
+    assert [line.split()[-2:] for line in drawn[-2:]] == [["o----o", "a(3,5)"], ["o---------o", "a(1,5)"]]
+
+
+@pytest.mark.parametrize("expectation", all_expectations(), ids=lambda expectation: expectation.id)
+def test_every_event_and_row_of_the_catalogue_is_drawn(expectation: Expectation) -> None:
+    drawn = draw(expectation)
+    assert drawn.count("\nstep ") == len(expectation.timeline)
+    assert drawn.count("  out") == sum(
+        any(outcome[n].rows for outcome in expectation.demand) for n in range(drawn.count("\nstep "))
+    )
+    assert drawn.isprintable() or set(drawn) - {"\n"} == {c for c in drawn if c.isprintable()}
+
+
+def test_a_pipeline_is_described_as_it_is_written() -> None:
+    pipeline = Aggregate(
+        Filter(Source(delay=s(2.5)), expr(VALUE, ">", 3)), (Function.COUNT, Function.SUM), emit=Emit.UPDATE
+    )
+    assert described(pipeline) == (
+        "Aggregate(Filter(Source(delay=s(2.5)), (value > 3)), (Function.COUNT, Function.SUM), emit=Emit.UPDATE)"
+    )
+
+
+def test_an_engine_under_the_contract_is_foretold_to_hold_wherever_it_runs() -> None:
+    faust = dict(declarations())["faust"]
+    assert faust.rules == CONTRACT
+    foretold = {foretell(expectation, faust).values for expectation in all_expectations()}
+    assert foretold <= {(Value.HOLDS,), (Value.NOT_IMPLEMENTED,), (Value.UNSUPPORTED,)}
+
+
+def test_a_rule_foretells_a_deviation_and_is_its_reason() -> None:
+    spark = dict(declarations())["spark"]
+    foretold = foretell(find("SW-07"), spark)
+    assert (foretold.values, foretold.reason) == ((Value.DEVIATES,), "session_lateness = OWN_SPAN")
+    assert foretell(find("SW-01"), spark).values == (Value.HOLDS,)
+
+
+def test_what_tells_a_value_apart_is_not_demanded_under_it() -> None:
+    declared = dict(declarations())
+    ids = telling_apart("session_lateness", SessionLateness.OWN_SPAN, declared)
+    assert "SW-07" in ids
+    for id in ids:
+        assert undemanded(find(id), Rules(session_lateness=SessionLateness.OWN_SPAN))
+    assert telling_apart("watermark_start", WatermarkStart.BEFORE_ALL, declared) == []
+    assert all(id.startswith("EO") for id in telling_apart("sink", Sink.AT_LEAST_ONCE, declared))
+
+
+def test_the_rules_page_gives_meaning_source_and_a_warning_where_too_few_tell_it_apart() -> None:
+    page = rules_page(dict(declarations()))
+    assert "| OWN_SPAN | The event's own [t, t+gap). | spark: https://" in page
+    assert "(fewer than 2)" in rules_page({}) or "nothing yet" not in page

@@ -24,7 +24,7 @@ from semantics.pipeline import (
     sources,
 )
 from semantics.rows import EventRow, PairRow, Row, ValueRow, Values, WindowRow
-from semantics.timeline import Step, Timeline, check
+from semantics.timeline import Raw, Send, Step, Timeline, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Expectation:
 
     @cached_property
     def family(self) -> str:
-        """The id's letters: WM, TW, SW, SSJ, EO."""
+        """The id's letters: WM, TW, SW, SSJ, DD, ST, EO, SCH."""
         return self.id.partition("-")[0]
 
 
@@ -104,6 +104,11 @@ def script(*steps: str | Step) -> Timeline:
             step, number = parse_step(step, number)
         timeline.append(step)
     return tuple(timeline)
+
+
+def raw(*values: bytes, input: str = "in") -> Send:
+    """Send records with these bytes as their values, in this order, as no producer of ours would."""
+    return Send(tuple(Raw(value, input) for value in values))
 
 
 def after(*steps: Sequence[str]) -> tuple[Outcome, ...]:

@@ -119,11 +119,11 @@ def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
     )
 
 
-def undemanded(expectation: Expectation) -> frozenset[Prediction]:
-    """Return what the contract's rules predict but the expectation does not demand; empty for a sound expectation."""
+def undemanded(expectation: Expectation, rules: Rules = CONTRACT) -> frozenset[Prediction]:
+    """Return what the rules predict but the expectation does not demand; empty under the contract for a sound one."""
     return frozenset(
         prediction
-        for prediction in predict(expectation.pipeline, expectation.timeline, CONTRACT)
+        for prediction in predict(expectation.pipeline, expectation.timeline, rules)
         if not any(_demands(expectation.pipeline, outcome, prediction) for outcome in expectation.demand)
     )
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from functools import cache
 
-from semantics.catalogue import exactly_once, join, session, tumbling, watermark
+from semantics.catalogue import dedup, exactly_once, join, schema, session, state, tumbling, watermark
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
 
 FAMILIES = {
     "WM": "watermark and lateness",
-    "TW": "tumbling windows",
+    "TW": "tumbling and hopping windows",
     "SW": "session windows",
     "SSJ": "stream-stream joins",
+    "DD": "deduplication",
+    "ST": "state",
     "EO": "exactly once under faults",
+    "SCH": "records that cannot be used",
 }
 
 
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, join, exactly_once)
+    files = (watermark, tumbling, session, join, dedup, state, exactly_once, schema)
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
 from semantics.expr import VALUE, expr
-from semantics.pipeline import Aggregate, Emit, Filter, Function, Join, Session, Source, Tumbling
+from semantics.pipeline import Aggregate, Dedup, Emit, Filter, Function, Hopping, How, Join, Session, Source, Tumbling
 from semantics.time import s
 from semantics.timeline import Crash, CrashPoint, Restart
 
@@ -118,5 +118,38 @@ EXPECTATIONS = [
         demand=after(["a{n=2 sum=3}", "b{n=1 sum=7}"], [], ["a{n=3 sum=4}", "b{n=2 sum=8}"]),
         because="The local store is a cache of the log, never the other way round.",
         core=True,
+    ),
+    Expectation(
+        "EO-15",
+        "an id that passed as the process died is known afterwards",
+        pipeline=Dedup(Source(delay=s(10)), horizon=s(10)),
+        timeline=script("a#x@0", _AFTER_SINK, "a#y@3 a#x@4", "a#y@5 a#x@6"),
+        demand=after(["a#x@0"], [], ["a#y@3"], []),
+        because="Deduplication that forgets in a crash fails exactly when the repeats come.",
+        core=True,
+    ),
+    Expectation(
+        "EO-16",
+        "an id that passed is known after a kill that takes the local state with it",
+        pipeline=Dedup(Source(delay=s(10)), horizon=s(10)),
+        timeline=script("a#x@0 b#x@0", Crash(CrashPoint.AFTER_SINK, wipe_state=True), "a#y@3", "a#x@4 b#x@4 b#y@4"),
+        demand=after(["a#x@0", "b#x@0"], [], ["a#y@3"], ["b#y@4"]),
+        because="The memory of what was sent must be as durable as what was sent.",
+    ),
+    Expectation(
+        "EO-17",
+        "each hopping window of an event comes out once, even if the process dies as one closes",
+        pipeline=Aggregate(Source(delay=s(0)), window=Hopping(s(10), s(5))),
+        timeline=script("a@7", _AFTER_SINK, "a@12", "z@60"),
+        demand=after([], [], ["a[0,10)=1"], ["a[5,15)=2", "a[10,20)=1"]),
+        because="One record changes several rows of state: all of them, or none.",
+    ),
+    Expectation(
+        "EO-18",
+        "an unmatched row comes out once, even if the process dies as it is given up",
+        pipeline=Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5), how=How.FULL),
+        timeline=script("L:a@0", "L:x@60", _AFTER_SINK, "R:y@60", "R:x@60"),
+        demand=after([], [], [], ["a(0,_)"], ["x(60,60)"]),
+        because="A null that comes twice is a customer who is called twice.",
     ),
 ]

@@ -14,6 +14,8 @@ def _join(how: How = How.INNER, *, delay: float = 0, lo: float = 0, hi: float = 
 
 _INNER = _join(delay=10)
 _LEFT = _join(How.LEFT)
+_RIGHT = _join(How.RIGHT)
+_FULL = _join(How.FULL)
 
 EXPECTATIONS = [
     Expectation(
@@ -175,5 +177,64 @@ EXPECTATIONS = [
         timeline=script("L:a@0", "L:x@5.000001", "R:y@5.000001", "L:x@20", "R:y@19"),
         demand=after([], [], ["a(0,_)"], [], ["x(5.000001,_)"]),
         because="Event time has microseconds; a coarser clock holds results back.",
+    ),
+    Expectation(
+        "SSJ-20",
+        "an unmatched right row comes out once the watermark is past its last possible partner, not at it",
+        pipeline=_RIGHT,
+        timeline=script("R:a@2", "L:x@2", "R:y@2", "L:x@3", "R:y@3"),
+        demand=after([], [], [], [], ["a(_,2)", "y(_,2)"]),
+        because="The two sides have different bounds: a right row here waits for nothing later than itself.",
+    ),
+    Expectation(
+        "SSJ-21",
+        "a right row that found its partner never comes out with a null as well",
+        pipeline=_RIGHT,
+        timeline=script("R:a@3", "L:a@0", "L:x@60", "R:y@60"),
+        demand=after([], ["a(0,3)"], [], []),
+        because="The flag is kept for one side in most designs, and for the other one by chance.",
+    ),
+    Expectation(
+        "SSJ-22",
+        "a full join shows the pair, and what is unmatched on either side, each once",
+        pipeline=_FULL,
+        timeline=script("L:l@0 L:m@0", "R:m@3 R:r@3", "L:x@60", "R:y@60"),
+        demand=after([], ["m(0,3)"], [], ["l(0,_)", "r(_,3)"]),
+        because="Reconciling two systems is this join: every row once, with what it was compared to.",
+        core=True,
+    ),
+    Expectation(
+        "SSJ-23",
+        "a late row of a full join is dropped, on either side: neither matched nor padded",
+        pipeline=_FULL,
+        timeline=script("L:x@50", "R:y@50", "L:a@10", "R:b@10", "L:w@100", "R:v@100"),
+        demand=after([], [], ["late:1"], ["late:1"], [], ["x(50,_)", "y(_,50)"]),
+        because="If it is padded instead, a total of rows differs from the one of yesterday's run.",
+        core=True,
+    ),
+    Expectation(
+        "SSJ-24",
+        "null keys match nothing in a full join either: both come out unmatched",
+        pipeline=_FULL,
+        timeline=script("L:~@0", "R:~@1", "L:x@60", "R:y@60"),
+        demand=after([], [], [], ["~(0,_)", "~(_,1)"]),
+        because="One unknown is not the other one, and both must be accounted for.",
+        core=True,
+    ),
+    Expectation(
+        "SSJ-25",
+        "null keys beside a pair are unmatched, even at one instant with it",
+        pipeline=_FULL,
+        timeline=script("L:~@0 L:a@0", "R:a@0 R:~@0 R:~@2", "L:x@60", "R:y@60"),
+        demand=after([], ["a(0,0)", "state:5"], ["~(_,0)"], ["~(0,_)", "~(_,2)"]),
+        because="Nulls that match each other multiply: a thousand and a thousand make a million rows.",
+    ),
+    Expectation(
+        "SSJ-26",
+        "a null key on the preserved right side comes out unmatched",
+        pipeline=_RIGHT,
+        timeline=script("L:~@0", "R:~@0", "L:x@60", "R:y@60"),
+        demand=after(["state:0"], ["state:1"], [], ["~(_,0)"]),
+        because="What matches nothing need not be kept, unless it must come out.",
     ),
 ]

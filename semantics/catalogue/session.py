@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
-from semantics.pipeline import Aggregate, Function, Session, Source
+from semantics.pipeline import Aggregate, Emit, Function, Session, Source
 from semantics.time import s
-from semantics.timeline import Restart
+from semantics.timeline import Flush, Restart
 
 
 def _count(delay: float) -> Aggregate:
     return Aggregate(Source(delay=s(delay)), window=Session(s(10)))
 
+
+_GRACE = Aggregate(Source(delay=s(0)), window=Session(s(10), grace=s(5)))
 
 EXPECTATIONS = [
     Expectation(
@@ -147,5 +149,70 @@ EXPECTATIONS = [
         timeline=script("z@100 a@1", "y@200"),
         demand=after([], ["z[100,110)=1"]),
         because="How the input is cut into batches must not change the answer.",
+    ),
+    Expectation(
+        "SW-17",
+        "a session is open for its grace after its end",
+        pipeline=_GRACE,
+        timeline=script("a@0", "z@10", "a@8", "z@30"),
+        demand=after([], [], [], ["a[0,18)=2", "z[10,20)=1"]),
+        because="Grace is patience for one operator; delay is patience for all.",
+    ),
+    Expectation(
+        "SW-18",
+        "an event whose session is over, grace included, is late",
+        pipeline=_GRACE,
+        timeline=script("a@0", "z@15", "a@-1", "y@60"),
+        demand=after([], ["a[0,10)=1"], ["late:1"], ["z[15,25)=1"]),
+        because="Patience that has no end is a leak.",
+    ),
+    Expectation(
+        "SW-19",
+        "a key can have several open sessions",
+        pipeline=_count(delay=30),
+        timeline=script("a@0 a@20", "a@2", "z@60"),
+        demand=after(["state:2"], ["state:2"], ["a[0,12)=2", "a[20,30)=1"]),
+        because="Data of an hour ago and of now arrive side by side: room for one session a key mixes them.",
+        core=True,
+    ),
+    Expectation(
+        "SW-20",
+        "a null key has sessions of its own",
+        pipeline=_count(delay=0),
+        timeline=script("~@0 a@3 ~@5", "z@60"),
+        demand=after([], ["~[0,15)=2", "a[3,13)=1"]),
+        because="Visitors who are not signed in are still visits.",
+    ),
+    Expectation(
+        "SW-21",
+        "a merged session knows the lowest and the highest of its parts",
+        pipeline=Aggregate(Source(delay=s(20)), (Function.MIN, Function.MAX), window=Session(s(10))),
+        timeline=script("a=5@0 a=1@16", "a=9@8", "z@60"),
+        demand=after([], [], ["a[0,26){min=1 max=9}"]),
+        because="Merging must combine what was aggregated, not only add it up.",
+    ),
+    Expectation(
+        "SW-22",
+        "a session that speaks in updates says each new state of it, and nothing at its end",
+        pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE),
+        timeline=script("a@0", "a@5", "z@60"),
+        demand=after(["a[0,10)=1"], ["a[0,15)=2"], ["z[60,70)=1", "state:1"]),
+        because="Spark refuses it: who must see a session while it runs, needs another engine.",
+    ),
+    Expectation(
+        "SW-23",
+        "whether a session is over is decided by its own partition's clock",
+        pipeline=_count(delay=0),
+        timeline=script("b@5/1", "a@100/0", "a@80/0", Flush(300_000_000)),
+        demand=after([], [], ["late:1"], ["a[100,110)=1", "b[5,15)=1"]),
+        because="Keys of one partition must not wait for those of another.",
+    ),
+    Expectation(
+        "SW-24",
+        "a session that ends exactly at the watermark is over: what would touch it starts another",
+        pipeline=_count(delay=0),
+        timeline=script("a@0", "z@10", "a@10", "y@60"),
+        demand=after([], ["a[0,10)=1"], [], ["a[10,20)=1", "z[10,20)=1"]),
+        because="Final is final: a session that has come out cannot grow.",
     ),
 ]

@@ -168,4 +168,12 @@ EXPECTATIONS = [
         demand=after([], ["a[0,10)=1"], [], []),
         because="The optimizer must not change which events are late.",
     ),
+    Expectation(
+        "WM-19",
+        "an event is judged by its own partition's clock: a slower partition holds nothing open",
+        pipeline=_count(delay=0, size=10),
+        timeline=script("b@5/1", "a@100/0", "a@1/0", Flush(300_000_000)),
+        demand=after([], [], ["late:1"], ["a[100,110)=1", "b[0,10)=1"]),
+        because="If one partition's pace decides what is late in another, the same data counts on some days only.",
+    ),
 ]

@@ -18,9 +18,11 @@ from pyspark.sql import functions as sf
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
     Aggregate,
+    Dedup,
     Emit,
     Filter,
     Function,
+    Hopping,
     How,
     Join,
     KeyBy,
@@ -50,6 +52,7 @@ _OPERATOR = {
     Op.AND: operator.and_,
     Op.OR: operator.or_,
 }
+_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer"}
 
 
 def sink_frame(
@@ -78,6 +81,9 @@ def sink_frame(
             frame, row = _aggregate(stream(pipeline.input), pipeline)
         case Join():
             frame, row = _join(stream(pipeline.left), stream(pipeline.right), pipeline)
+        case Dedup():
+            # Its horizon is the watermark's delay: `declaration.py` lets no other through.
+            frame, row = stream(pipeline.input).dropDuplicatesWithinWatermark(["k", "i"]), _event_row()
         case _:
             frame, row = stream(pipeline), _event_row()
     return frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
@@ -97,8 +103,10 @@ def _source(spark: SparkSession, topic: str, options: Mapping[str, str], delay: 
 
 def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Columns]:
     match aggregate.window:
-        case Tumbling(size):
-            groups = frame.groupBy(sf.window("t", _interval(size)).alias("w"), "k")
+        case Tumbling(size, offset=offset):
+            groups = frame.groupBy(_windows(size, size, offset), "k")
+        case Hopping(size, slide, offset=offset):
+            groups = frame.groupBy(_windows(size, slide, offset), "k")
         case Session(gap):
             groups = frame.groupBy(sf.session_window("t", _interval(gap)).alias("w"), "k")
         case None:
@@ -110,12 +118,20 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
 
 
+def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:
+    return sf.window("t", _interval(size), _interval(slide), _interval(offset)).alias("w")
+
+
 def _function(function: Function) -> Column:
     match function:
         case Function.COUNT:
             return sf.count(sf.lit(1))
         case Function.SUM:
             return sf.sum("v")
+        case Function.MIN:
+            return sf.min("v")
+        case Function.MAX:
+            return sf.max("v")
         case _:
             assert_never(function)
 
@@ -123,15 +139,9 @@ def _function(function: Function) -> Column:
 def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
     lt, rt = sf.col("l.t"), sf.col("r.t")
     near = [sf.col("l.k") == sf.col("r.k"), rt >= lt + sf.lit(join.lo), rt <= lt + sf.lit(join.hi)]
-    match join.how:
-        case How.INNER:
-            how = "inner"
-        case How.LEFT:
-            how = "left_outer"
-        case _:
-            assert_never(join.how)
-    pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), how)
-    row = {"k": sf.col("l.k"), "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
+    pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), _HOW[join.how])
+    key = sf.coalesce("l.k", "r.k") if join.how.keeps_right else sf.col("l.k")
+    row = {"k": key, "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
     return pairs, row
 
 

@@ -12,11 +12,13 @@ from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
-from semantics.pipeline import Aggregate, Emit, Pipeline, Session
+from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
 from semantics.rules import (
+    DedupForget,
     FilteredClock,
     JoinClock,
     LateCount,
+    NullJoinKey,
     NullTime,
     RestartClock,
     RowLateness,
@@ -28,6 +30,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
+from semantics.time import us
 
 PYSPARK = "4.2.0"
 """The release whose Kafka connector is in the lock of jars."""
@@ -48,6 +51,8 @@ RULES = Rules(
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
     session_lateness=SessionLateness.OWN_SPAN,
+    dedup_forget=DedupForget.AT_HORIZON,
+    null_join_key=NullJoinKey.MATCH_IN_FULL,
     null_time=NullTime.DROP_SILENTLY,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
     restart_clock=RestartClock.GLOBAL_ONLY,
@@ -69,6 +74,10 @@ _SOURCES = {
     f"{_STATEFUL}/statefulOperators.scala: WatermarkSupport.watermarkExpression is LessThanOrEqual",
     "session_lateness": f"{_STATEFUL}/statefulOperators.scala: SessionWindowStateStoreRestoreExec drops late rows by "
     "the end of their own session before it merges them into the state",
+    "dedup_forget": f"{_STATEFUL}/statefulOperators.scala: StreamingDeduplicateWithinWatermarkExec keeps time + delay, "
+    "and evicts what the watermark has reached",
+    "null_join_key": f"{_STREAMING}/operators/stateful/join/SymmetricHashJoinStateManager.scala: rows meet by the "
+    "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
     "IsNotNull of the time column",
     "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
@@ -98,11 +107,23 @@ def declaration(_variant: str = "") -> Declaration:
 
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
     match pipeline:
+        case Aggregate(window=window) if window is not None and window.grace:
+            return Capability(
+                Support.UNSUPPORTED,
+                "A window has no grace of its own: how long late events are waited for is the watermark's delay, and "
+                f"results come out after it ({_GUIDE} 'Handling Late Data and Watermarking').",
+            )
         case Aggregate(window=Session(), emit=Emit.UPDATE):
             return Capability(
                 Support.UNSUPPORTED,
                 f"Session windows have no update mode ({_GUIDE} 'Types of time windows').",
                 error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+        case Dedup(stream, horizon=horizon) if us(horizon) != clock(stream):
+            return Capability(
+                Support.UNSUPPORTED,
+                "How long an id is remembered is the watermark's delay, and no setting of its own "
+                f"({_GUIDE} 'Streaming Deduplication': dropDuplicatesWithinWatermark).",
             )
         case _:
             return Capability(Support.NATIVE)

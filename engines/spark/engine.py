@@ -155,7 +155,7 @@ class SparkDeployment:
 
     async def _settle(self, name: str, asked: Mapping[Place, int], deadline: float) -> Settled:
         """Drain one job until its committed position covers what is asked."""
-        checkpoint, late = self._checkpoints[name], 0
+        checkpoint, late, duplicates = self._checkpoints[name], 0, 0
         while True:
             within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
             try:
@@ -165,11 +165,14 @@ class SparkDeployment:
             if "failed" in answer:
                 return Settled(status=Status.FAILED, detail=answer["failed"])
             late += answer["late"]
+            duplicates += answer["duplicates"]
             if not _behind(checkpoint, asked):
                 committed = checkpoint.last(Journal.COMMITTED)
                 watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
                 # Spark has no dead letters: what it cannot use is dropped or passed on, and nobody is told.
-                progress = Progress(watermark_us=watermark_us, late=late, dead=0, state_rows=answer["rows"])
+                progress = Progress(
+                    watermark_us=watermark_us, late=late, duplicates=duplicates, dead=0, state_rows=answer["rows"]
+                )
                 return Settled(status=Status.SETTLED, progress=progress)
             # The drain had begun before the newest records were planned: once more. Each waits for a whole trigger.
 

@@ -9,9 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`late`: rows dropped in the batches after `since`. `rows`: of state after `last`; None if no batch has run."""
+    """`late`, `duplicates`: rows dropped in the batches after `since`. `rows`: of state; None if no batch has run."""
 
     late: int
+    duplicates: int
     rows: int | None
     last: int
 
@@ -20,11 +21,12 @@ def told(reports: Sequence[Mapping[str, Any]], *, since: int) -> Told:
     """Sum up the reports of the batches that were run. A stateless batch has no rows of state: 0."""
     # An idle query reports as well: under the number of the batch that comes next, and with no operators or old ones.
     batches = [report for report in reports if "addBatch" in report["durationMs"]]
-    late = sum(_sum(report, "numRowsDroppedByWatermark") for report in batches if report["batchId"] > since)
     if not batches:
-        return Told(0, None, since)
-    return Told(late, _sum(batches[-1], "numRowsTotal"), max(since, batches[-1]["batchId"]))
-
-
-def _sum(report: Mapping[str, Any], metric: str) -> int:
-    return sum(operator[metric] for operator in report["stateOperators"])
+        return Told(0, 0, None, since)
+    new = [operator for report in batches if report["batchId"] > since for operator in report["stateOperators"]]
+    return Told(
+        late=sum(operator["numRowsDroppedByWatermark"] for operator in new),
+        duplicates=sum(operator["customMetrics"].get("numDroppedDuplicateRows", 0) for operator in new),
+        rows=sum(operator["numRowsTotal"] for operator in batches[-1]["stateOperators"]),
+        last=max(since, batches[-1]["batchId"]),
+    )

@@ -32,7 +32,7 @@ _STARTERS = 4
 
 @dataclass(slots=True)
 class _Query:
-    """A running job. `counted`: the last batch whose late rows were told."""
+    """A running job. `counted`: the last batch whose dropped rows were told."""
 
     stream: Any
     checkpoint: Path
@@ -82,7 +82,8 @@ class Worker:
             return {"failed": str(error).partition("\n=== Streaming Query ===")[0]}
         now = told([json.loads(report.json) for report in query.stream.recentProgress], since=query.counted)
         query.counted = now.last
-        return {"late": now.late, "rows": live(self._spark, query.checkpoint)[0] if now.rows is None else now.rows}
+        rows = live(self._spark, query.checkpoint)[0] if now.rows is None else now.rows
+        return {"late": now.late, "duplicates": now.duplicates, "rows": rows}
 
     def state(self, job: str) -> dict[str, Any]:
         """Read the job's committed state back."""

@@ -177,14 +177,6 @@ EXPECTATIONS = [
     ),
     Expectation(
         "SW-20",
-        "a null key has sessions of its own",
-        pipeline=_count(delay=0),
-        timeline=script("~@0 a@3 ~@5", "z@60"),
-        demand=after([], ["~[0,15)=2", "a[3,13)=1"]),
-        because="Visitors who are not signed in are still visits.",
-    ),
-    Expectation(
-        "SW-21",
         "a merged session knows the lowest and the highest of its parts",
         pipeline=Aggregate(Source(delay=s(20)), (Function.MIN, Function.MAX), window=Session(s(10))),
         timeline=script("a=5@0 a=1@16", "a=9@8", "z@60"),
@@ -192,7 +184,7 @@ EXPECTATIONS = [
         because="Merging must combine what was aggregated, not only add it up.",
     ),
     Expectation(
-        "SW-22",
+        "SW-21",
         "a session that speaks in updates says each new state of it, and nothing at its end",
         pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE),
         timeline=script("a@0", "a@5", "z@60"),
@@ -200,19 +192,11 @@ EXPECTATIONS = [
         because="Spark refuses it: who must see a session while it runs, needs another engine.",
     ),
     Expectation(
-        "SW-23",
+        "SW-22",
         "whether a session is over is decided by its own partition's clock",
         pipeline=_count(delay=0),
         timeline=script("b@5/1", "a@100/0", "a@80/0", Flush(300_000_000)),
         demand=after([], [], ["late:1"], ["a[100,110)=1", "b[5,15)=1"]),
         because="Keys of one partition must not wait for those of another.",
-    ),
-    Expectation(
-        "SW-24",
-        "a session that ends exactly at the watermark is over: what would touch it starts another",
-        pipeline=_count(delay=0),
-        timeline=script("a@0", "z@10", "a@10", "y@60"),
-        demand=after([], ["a[0,10)=1"], [], ["a[10,20)=1", "z[10,20)=1"]),
-        because="Final is final: a session that has come out cannot grow.",
     ),
 ]

@@ -45,5 +45,5 @@ def test_every_prediction_is_settled_before_the_next_step() -> None:
 
 
 def test_an_unknown_id_is_answered_with_the_closest() -> None:
-    with pytest.raises(UnknownName, match="Did you mean SSJ-01"):
-        find("SSJ-O1")
+    with pytest.raises(UnknownName, match="Did you mean WM-01"):
+        find("WM_01")

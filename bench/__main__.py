@@ -29,9 +29,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="[doctor | compare]")
+    commands = top.add_subparsers(dest="command", metavar="[doctor | compare | check | report | explain | list]")
     commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
     compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
+    _of_records(commands)
     for command in (top, compare):
         # A subcommand's own default would overwrite what was said before it.
         unsaid = argparse.SUPPRESS if command is compare else None
@@ -52,6 +53,21 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--partitions", type=int, default=2, metavar="N", help="of each topic (default: 2)")
     top.add_argument("--json", action="store_true", help="machine-readable result on stdout")
     return top
+
+
+def _of_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that run nothing: they read the catalogue, declarations and run folders."""
+    check = commands.add_parser("check", help="judge a recorded run again, without any engine")
+    report = commands.add_parser("report", help="write report.html of a recorded run, one file to look at and send")
+    for command in (check, report):
+        command.add_argument("run", type=Path, metavar="RUN", help="a run folder: runs/...")
+    explain = commands.add_parser("explain", help="one expectation on one engine: script, three answers, rule, source")
+    explain.add_argument("id", metavar="ID", help="such as SW-07")
+    explain.add_argument("--engine", dest="on", required=True, metavar="NAME", help="one of those that `list` shows")
+    explain.add_argument("--run", type=Path, metavar="RUN", help="the run to explain (default: the newest that has it)")
+    listing = commands.add_parser("list", help="the catalogue, and what each engine's declaration predicts of it")
+    listing.add_argument("--family", metavar="NAME", help="such as SW")
+    listing.add_argument("--engine", dest="on", action="append", default=[], metavar="NAME", help="repeatable")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,6 +97,22 @@ def _run(asked: argparse.Namespace) -> int:
             from bench.compare import main as compare
 
             return compare(broker=asked.broker, output=asked.output, seed=asked.seed)
+        case "check":
+            from bench.check import main as check
+
+            return check(asked.run)
+        case "report":
+            from bench.report import main as report
+
+            return report(asked.run)
+        case "explain":
+            from bench.explain import main as explain
+
+            return explain(asked.id, asked.on, run=asked.run, output=asked.output)
+        case "list":
+            from bench.listing import main as listing
+
+            return listing(family=asked.family, engines=asked.on)
         case _:
             return _bench(asked)
 

@@ -103,7 +103,7 @@ def story(result: Result) -> str:
     for number, step in enumerate(expectation.timeline):
         arrow = "=>" if number == verdict.step else "  "
         lines.append(f"{arrow} step {number + 1}: {print_step(step)}")
-        demands = dict.fromkeys(_demand_text(outcome[number]) for outcome in expectation.demand)
+        demands = dict.fromkeys(demand_text(outcome[number]) for outcome in expectation.demand)
         lines.append(f"     demanded   {' or '.join(demands)}")
         if rules != CONTRACT:
             lines.append(f"     predicted  {predicted[number]}")
@@ -135,7 +135,8 @@ def _nearest(expectation: Expectation, rules: Rules) -> Sequence[str]:
     ]
 
 
-def _demand_text(demand: Demand) -> str:
+def demand_text(demand: Demand) -> str:
+    """Return what a step must show: rows, then the figures that are named."""
     return " ".join([_rows_text(demand.rows), *(f"{n}:{_figure(n, v)}" for n, v in demand.figures.items())])
 
 

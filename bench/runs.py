@@ -46,8 +46,8 @@ class Run:
             file.write(msgspec.json.encode({"schema": SCHEMA, **record}) + b"\n")
 
     def close(self, **facts: Any) -> None:
-        """Mark the run as complete."""
-        self.manifest |= {"status": "complete", **facts}
+        """Mark the run as complete, and seal its records: what is altered later is found by `unsealed`."""
+        self.manifest |= {"status": "complete", "sealed": _seals(self.path), **facts}
         _write(self.path, self.manifest)
 
 
@@ -77,6 +77,17 @@ def create(output: Path, arguments: dict[str, Any], *, seed: int) -> Run:
             f"Cannot write to {output}: {error.strerror}. Choose another folder with --output."
         ) from error
     return Run(path, manifest)
+
+
+def unsealed(folder: Path, manifest: dict[str, Any]) -> list[str]:
+    """Return a sentence for each record that is not as it was when the run ended; nothing for one without a seal."""
+    now = _seals(folder)
+    return [
+        f"{name} was altered after the run had ended: {now[name]['lines'] if name in now else 'no'} lines, "
+        f"{seal['lines']} when it was sealed"
+        for name, seal in manifest.get("sealed", {}).items()
+        if now.get(name) != seal
+    ]
 
 
 def versions() -> dict[str, str]:
@@ -110,6 +121,13 @@ def _own_version() -> str:
     with contextlib.suppress(PackageNotFoundError):
         return version("weir")
     return "unknown"
+
+
+def _seals(folder: Path) -> dict[str, dict[str, Any]]:
+    records = {path.name: path.read_bytes() for path in sorted(folder.glob("*.jsonl"))}
+    return {
+        name: {"lines": data.count(b"\n"), "sha256": hashlib.sha256(data).hexdigest()} for name, data in records.items()
+    }
 
 
 def _write(path: Path, manifest: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from engines.memory import MemoryLog
 from engines.player import Player
 from semantics.expectation import Expectation
 from semantics.history import History
+from semantics.notation import print_step
 from semantics.timeline import partitions
 from semantics.verdict import Verdict, judge
 
@@ -50,6 +51,11 @@ class Suite:
         Raises `UnknownName`, `EnvironmentNotReady`, `BrokerUnavailable`.
         """
         engine, variant = registry.require(name)
+        declared = engine.declaration(variant)
+        self.run_folder.manifest.setdefault("engines", {})[name] = {
+            "title": declared.title,
+            "versions": dict(declared.versions),
+        }
         log = self._kafka() if engine.needs_broker else MemoryLog()
         player = Player(
             engine,
@@ -61,7 +67,7 @@ class Suite:
             progress=self._progress,
         )
         histories = await player.play(expectations)
-        results = {e.id: self._judge(e, name, player.declaration, histories[e.id]) for e in expectations}
+        results = {e.id: judged(e, name, player.declaration, histories[e.id]) for e in expectations}
         for result in results.values():
             self.run_folder.append("verdicts", _record(result))
         return results
@@ -69,11 +75,13 @@ class Suite:
     def close(self) -> None:
         self._journal.close()
 
-    def _judge(self, expectation: Expectation, name: str, declaration: Declaration, history: History) -> Result:
-        refusal = declaration.capability(expectation.pipeline, partitions(expectation.timeline)).error
-        defect = next((d.cause for d in declaration.deviations if d.expectation == expectation.id), "")
-        verdict = judge(expectation, declaration.rules, history, refusal=refusal, defect=defect)
-        return Result(expectation, name, history, verdict)
+
+def judged(expectation: Expectation, name: str, declaration: Declaration, history: History) -> Result:
+    """Judge a history, played just now or read back, under the declaration of the engine of that name."""
+    refusal = declaration.capability(expectation.pipeline, partitions(expectation.timeline)).error
+    defect = next((d.cause for d in declaration.deviations if d.expectation == expectation.id), "")
+    verdict = judge(expectation, declaration.rules, history, refusal=refusal, defect=defect)
+    return Result(expectation, name, history, verdict)
 
 
 def versions(engine: Engine, variant: str) -> str:
@@ -104,4 +112,10 @@ def _record(result: Result) -> dict[str, object]:
         "reason": verdict.reason,
         "rules": verdict.rules,
         "step": verdict.step,
+        "script": script_of(result.expectation),
     }
+
+
+def script_of(expectation: Expectation) -> list[str]:
+    """Return the script as recorded: a verdict is of this script, whatever the catalogue says later."""
+    return [print_step(step) for step in expectation.timeline]

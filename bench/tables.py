@@ -52,7 +52,7 @@ def rules_page(declared: Mapping[str, Declaration]) -> str:
             deciding = [_source(name, rule, d) for name, d in declared.items() if getattr(d.rules, rule) is value]
             by = "the contract" if contract else "<br>".join(deciding) or "no engine here"
             apart = "" if contract else _listed(telling_apart(rule, value, declared), rule)
-            lines.append(f"| {value.name} | {_meaning(value)} | {by} | {apart} |")
+            lines.append(f"| {value.name} | {meaning(value)} | {by} | {apart} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -135,7 +135,7 @@ def _says(bug: str) -> str:
     return engine.declaration(variant).bug
 
 
-def _meaning(value: Enum) -> str:
+def meaning(value: Enum) -> str:
     """Return what stands below an enum's member in the source; Python keeps no docstring of a member."""
     return _MEANINGS.get((type(value).__name__, value.name), "")
 

@@ -47,7 +47,7 @@ def read(path: Path) -> list[History]:
                     raise CorruptRun(f"{path.name}, line {number}: another schema than {SCHEMA}.")
                 name = fields.pop("engine"), fields.pop("expectation")
                 entry = _entry(fields)
-            except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            except (msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
                 raise CorruptRun(f"{path.name}, line {number}: {error}.") from error
             if isinstance(entry, history.Again):
                 found[name] = []
@@ -65,6 +65,8 @@ def _plain(value: Any) -> Any:
 
 def _entry(fields: dict[str, Any]) -> Entry:
     kind = _ENTRIES[fields.pop("entry")]
+    if not isinstance(fields.get("step", 0), int):
+        raise TypeError(f"a step is a number, not {fields['step']!r}")
     if "row" in fields:
         fields["row"] = _row(fields["row"])
     if "rows" in fields:

@@ -1,0 +1,183 @@
+"""`python -m bench check RUN`: judge a recorded run again, from its history alone; no engine, no broker, no Java.
+
+The same history must give the same verdict. Whatever was altered, dropped or cut off since the run ended is said.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench import matrix, runs
+from bench.suite import Result, judged, read_verdicts, script_of
+from engines import journal, registry
+from engines.errors import CorruptRun
+from semantics.catalogue import find
+from semantics.errors import UnknownName, did_you_mean
+from semantics.expectation import Expectation
+from semantics.history import History, NotRun, Refused, Restarted, Sent, Settled, Struck, Undecided
+from semantics.pipeline import sources
+from semantics.timeline import Crash, Flush, Restart, Send, Timeline, partitions
+from semantics.verdict import Verdict
+
+HISTORY = "history.jsonl"
+NOTHING = 3
+"""The exit code of a check that found nothing to judge: not a pass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of judging again."""
+
+    results: Mapping[str, Mapping[str, Result]]
+    """Engine -> expectation id -> its cell, judged now."""
+    differences: tuple[str, ...]
+    """Sentences: verdicts that are not as recorded, and files that are not as they were when the run ended."""
+
+    @property
+    def exit_code(self) -> int:
+        """1 if anything differs, or a cell fails."""
+        fails = any(cell.verdict.value.fails for column in self.results.values() for cell in column.values())
+        return 1 if fails or self.differences else 0
+
+
+def main(folder: Path) -> int:
+    """Print what judging again says; return the exit code. Raises `UnknownName` if there is no such run."""
+    try:
+        checked = check(folder)
+    except CorruptRun as error:
+        print(f"corrupt: {error}")
+        return 1
+    for name, column in checked.results.items():
+        print(f"{name}: {matrix.counts(cell.verdict for cell in column.values())}")
+    for line in checked.differences:
+        print(f"differs: {line}")
+    cells = sum(map(len, checked.results.values()))
+    if not cells and not checked.differences:
+        print("No expectation was played in this run: there is nothing to judge.")
+        return NOTHING
+    print(f"{cells} cells judged again: " + ("not as recorded." if checked.differences else "the same verdicts."))
+    return checked.exit_code
+
+
+def check(folder: Path) -> Checked:
+    """Judge every history of the run folder again, and compare. Raises `CorruptRun`, `UnknownName`."""
+    differences = list(runs.unsealed(folder, manifest(folder)))
+    recorded, played = read_verdicts(folder), scripts(folder)
+    results: dict[str, dict[str, Result]] = {name: {} for name in recorded}
+    met: set[tuple[str, str]] = set()
+    for history in histories(folder):
+        cell = history.engine, history.expectation
+        met.add(cell)
+        try:
+            engine, variant = registry.get(history.engine)
+            expectation = find(history.expectation)
+        except UnknownName as error:
+            differences.append(f"{' '.join(cell)} cannot be judged by this version: {error}")
+            continue
+        if reason := flaw(expectation, history, played.get(cell)):
+            differences.append(f"{' '.join(cell)} cannot be judged: {reason}")
+            continue
+        result = judged(expectation, history.engine, engine.declaration(variant), history)
+        results.setdefault(history.engine, {})[expectation.id] = result
+        if said := _difference(recorded.get(history.engine, {}).get(expectation.id), result.verdict):
+            differences.append(f"{' '.join(cell)}: {said}")
+    gone = [(name, id) for name, column in recorded.items() for id in column if (name, id) not in met]
+    differences += [f"{name} {id}: a verdict was recorded, but its history is gone" for name, id in gone]
+    return Checked(results=results, differences=tuple(differences))
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Return run.json. Raises `UnknownName` if there is no such folder, `CorruptRun` if it cannot be read."""
+    if not (folder / "run.json").is_file():
+        known = [path.name for path in folder.parent.glob("*") if (path / "run.json").is_file()]
+        raise UnknownName(f"No run folder {folder}: it has no run.json.{did_you_mean(folder.name, known)}")
+    try:
+        read: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes(), type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise CorruptRun(f"{folder / 'run.json'}: {error}.") from error
+    return read
+
+
+def histories(folder: Path) -> list[History]:
+    """Return the histories of a run; none if no expectation was played. Raises `CorruptRun` with the line."""
+    return journal.read(folder / HISTORY) if (folder / HISTORY).is_file() else []
+
+
+def records(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Return the records of `<name>.jsonl`, none if there is no such file. Raises `CorruptRun` with the line."""
+    path = folder / f"{name}.jsonl"
+    found = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
+        try:
+            found.append(msgspec.json.decode(line, type=dict[str, Any]))
+        except msgspec.MsgspecError as error:
+            raise CorruptRun(f"{path.name}, line {number}: {error}.") from error
+    return found
+
+
+def scripts(folder: Path) -> dict[tuple[str, str], list[str]]:
+    """Return the script that was played, by engine and expectation, where the verdicts hold it."""
+    return {(r["engine"], r["expectation"]): r["script"] for r in records(folder, "verdicts") if "script" in r}
+
+
+def flaw(expectation: Expectation, history: History, played: list[str] | None) -> str:
+    """Return why a history cannot be judged by the catalogue of today; empty if it can.
+
+    Its script must be the one that was `played` (None: the record does not tell), and no entry may be missing; what
+    ended early says why in an entry.
+    """
+    if played not in (None, script_of(expectation)):
+        return "the catalogue has another script now than the one that was played"
+    steps = range(len(expectation.timeline))
+    strays = [entry for entry in history.entries if getattr(entry, "step", 0) not in steps]
+    if strays:
+        return f"an entry is of a step that the script does not have: {strays[0]}"
+    if any(isinstance(entry, NotRun | Refused | Undecided) for entry in history.entries):
+        return ""
+    kinds = {kind: {e.step for e in history.entries if isinstance(e, kind)} for kind in (Settled, Struck, Restarted)}
+    for step, kind in _due(expectation.timeline):
+        if step not in kinds[kind]:
+            return f"step {step + 1} has no entry {kind.__name__!r}: lines of {HISTORY} are missing"
+    appended: dict[int, int] = defaultdict(int)
+    for entry in history.entries:
+        if isinstance(entry, Sent):
+            appended[entry.step] += entry.end - entry.first
+    for step, count in _events(expectation):
+        if appended[step] != count:
+            return f"step {step + 1} sends {count} records, and {appended[step]} stand in {HISTORY}"
+    return ""
+
+
+def _due(timeline: Timeline) -> Iterator[tuple[int, type[Settled] | type[Struck] | type[Restarted]]]:
+    for number, step in enumerate(timeline):
+        if isinstance(step, Crash):
+            # It strikes while the step after it is processed.
+            yield number + 1, Struck
+            yield number + 1, Restarted
+        else:
+            yield number, Settled
+        if isinstance(step, Restart):
+            yield number, Restarted
+
+
+def _events(expectation: Expectation) -> Iterator[tuple[int, int]]:
+    for number, step in enumerate(expectation.timeline):
+        match step:
+            case Send(events):
+                yield number, len(events)
+            case Flush():
+                yield number, len(sources(expectation.pipeline)) * partitions(expectation.timeline)
+
+
+def _difference(recorded: Verdict | None, now: Verdict) -> str:
+    if recorded is None:
+        return "it was played, but no verdict was recorded"
+    if recorded == now:
+        return ""
+    return f"recorded as {recorded.value.value} ({recorded.reason}), judged {now.value.value.upper()} ({now.reason})"

@@ -1,0 +1,135 @@
+"""`python -m bench explain SW-07 --engine spark`: one cell in words, all three answers, and the rule behind it.
+
+Without a run it says what the engine's declaration predicts; what was observed comes from a recorded run only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.check import histories, manifest
+from bench.foretold import foretell
+from bench.story import Scene, Story, tell
+from bench.suite import judged
+from bench.words import describe
+from engines import registry
+from engines.contract import Declaration
+from engines.errors import CorruptRun
+from semantics.catalogue import find
+from semantics.errors import UnknownName
+from semantics.expectation import Expectation
+from semantics.history import History
+from semantics.verdict import Value, Verdict, explain, undemanded
+
+
+def main(id: str, name: str, *, run: Path | None, output: Path) -> int:
+    """Print the cell; return the exit code. Raises `UnknownName`, `CorruptRun`."""
+    expectation = find(id)
+    engine, variant = registry.get(name)
+    declaration = engine.declaration(variant)
+    folder, history = (newest if run is None else from_run)(run or output, name, expectation)
+    if history is None:
+        verdict = foreseen(expectation, declaration)
+    else:
+        verdict = judged(expectation, name, declaration, history).verdict
+    story = tell(expectation, name, declaration, verdict, history)
+    print("\n".join(lines(story)))
+    print()
+    if folder is None:
+        print(f"observed: no run in {output} holds this cell; the verdict is what the declaration predicts")
+    else:
+        print(f"observed in {folder}")
+    return 0
+
+
+def from_run(folder: Path, name: str, expectation: Expectation) -> tuple[Path, History]:
+    """Return the cell's history from this run. Raises `UnknownName` if it does not hold it."""
+    manifest(folder)
+    for history in histories(folder):
+        if (history.engine, history.expectation) == (name, expectation.id):
+            return folder, history
+    raise UnknownName(f"{folder} does not hold {expectation.id} on {name}; `check` lists what it holds.")
+
+
+def newest(output: Path, name: str, expectation: Expectation) -> tuple[Path | None, History | None]:
+    """Return the newest run below `output` that holds the cell, and its history; a corrupt run is passed over, aloud.
+
+    Names of run folders begin with their time.
+    """
+    for folder in sorted((path.parent for path in output.glob("*/run.json")), reverse=True):
+        try:
+            return from_run(folder, name, expectation)
+        except UnknownName:
+            continue
+        except CorruptRun as error:
+            print(f"passed over {folder.name}: {error}", file=sys.stderr)
+    return None, None
+
+
+def foreseen(expectation: Expectation, declaration: Declaration) -> Verdict:
+    """Return the verdict that the declaration leads one to expect. Nothing is played.
+
+    If the script leaves several open, what does not hold is told.
+    """
+    foretold = foretell(expectation, declaration)
+    value, rules = foretold.values[-1], declaration.rules
+    found = explain(expectation, rules) if value is Value.DEVIATES and undemanded(expectation, rules) else ()
+    return Verdict(value=value, reason=foretold.reason, rules=found)
+
+
+def lines(story: Story) -> Iterator[str]:
+    """Yield the story as text."""
+    expectation, verdict = story.expectation, story.verdict
+    value = verdict.value.value if story.played else f"{verdict.value.value} (predicted, not played)"
+    yield f"{expectation.id} on {story.title} ({story.engine}): {value}"
+    yield f"  claim  {expectation.claim}"
+    yield f"  job    {describe(expectation.pipeline)}"
+    yield ""
+    for number, scene in enumerate(story.scenes, 1):
+        yield f"{'=>' if scene.wrong else '  '} step {number}: {scene.text}"
+        yield from (f"     {answer:<10} {text}" for answer, text in answers(scene))
+    if story.demands > 1:
+        yield f"   The demand allows {story.demands} outcomes; the nearest one is shown."
+    yield from (f"   {note}" for note in story.notes)
+    yield ""
+    yield from _why(story)
+    yield "why it matters"
+    yield f"  {expectation.because}"
+    yield "repeat with"
+    yield f"  {story.repeat}"
+
+
+def answers(scene: Scene) -> Iterator[tuple[str, str]]:
+    """Yield "demanded", "predicted" and, if there is one, "observed", each with its rows and figures."""
+    yield "demanded", _answer(scene, [row.demanded for row in scene.lines], [f.demanded for f in scene.figures])
+    yield "predicted", _answer(scene, [row.predicted for row in scene.lines], [f.predicted for f in scene.figures])
+    if scene.observed:
+        counts = [row.observed or 0 for row in scene.lines]
+        yield "observed", _answer(scene, counts, [figure.observed or "" for figure in scene.figures])
+
+
+def _answer(scene: Scene, counts: Sequence[int], figures: Sequence[str]) -> str:
+    rows = [line.text for line, count in zip(scene.lines, counts, strict=True) for _ in range(count)]
+    named = [f"{figure.name}:{value}" for figure, value in zip(scene.figures, figures, strict=True)]
+    return " ".join([*(rows or ["nothing"]), *named])
+
+
+def _why(story: Story) -> Iterator[str]:
+    if story.verdict.value is Value.HOLDS:
+        return
+    yield f"why it {story.verdict.value.value}" if story.reasons else story.verdict.value.value
+    if not story.reasons:
+        yield f"  {story.verdict.reason}"
+    for number, found in enumerate(story.reasons):
+        if number:
+            yield "  or, which explains it as well:"
+        for reason in found:
+            yield f"  {reason.rule} = {reason.value}; the contract: {reason.contract}"
+            yield f"    decides  {reason.decides}"
+            if reason.means:
+                yield f"    means    {reason.means}"
+            yield f"    source   {reason.source}"
+            if reason.remedy:
+                yield f"    way out  {reason.remedy}"

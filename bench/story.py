@@ -1,0 +1,251 @@
+"""The three answers to one expectation on one engine, side by side: what `explain` prints and the report draws."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.tables import meaning
+from engines.contract import Declaration
+from semantics.expectation import Expectation, Outcome
+from semantics.history import Again, History, Restarted, Struck, Undecided, Unseen
+from semantics.notation import print_row, print_step, print_time
+from semantics.oracle import Prediction, StepResult, predict
+from semantics.pipeline import Aggregate, Emit
+from semantics.rows import EventRow, PairRow, Ref, Row, sort_key
+from semantics.rules import CONTRACT
+from semantics.timeline import Step
+from semantics.verdict import Observed, Verdict, observe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A row that at least one answer has in a step, and how often each has it. None: there is no such answer."""
+
+    row: Row
+    text: str
+    demanded: int
+    predicted: int
+    observed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A figure that the demand names for a step, in all three answers; observed is None without a run."""
+
+    name: str
+    demanded: str
+    predicted: str
+    observed: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One step of the script, and what was to be seen and what was."""
+
+    step: Step
+    text: str
+    wrong: bool
+    """Whether it is the first step whose observation was not as demanded."""
+    lines: tuple[Line, ...]
+    figures: tuple[Figure, ...]
+    observed: bool
+    """Whether there is an observation of this step at all."""
+    contract_wm: int | None
+    """The watermark after the step by the contract, in microseconds from T0."""
+    engine_wm: int | None
+    """The engine's own: as observed if it told, else as predicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One overridden rule: what it decides, how the engine and the contract do, where that is written."""
+
+    rule: str
+    decides: str
+    value: str
+    means: str
+    contract: str
+    source: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """One cell in full."""
+
+    expectation: Expectation
+    engine: str
+    title: str
+    verdict: Verdict
+    scenes: tuple[Scene, ...]
+    reasons: tuple[tuple[Reason, ...], ...]
+    """Sets of rules, each of which alone explains the deviation."""
+    demands: int
+    """How many outcomes the demand allows; the one nearest to the observation is shown."""
+    notes: tuple[str, ...]
+    """What else was seen: kills, restarts, errors."""
+    played: bool
+    repeat: str
+    """The command that plays it again."""
+
+
+def tell(
+    expectation: Expectation, name: str, declaration: Declaration, verdict: Verdict, seen: History | None
+) -> Story:
+    """Set demand, prediction and observation side by side, each in the outcome nearest to what was observed.
+
+    `name` is engine[:variant]; without a history the prediction stands alone.
+    """
+    ids = any(_names_ids(row) for outcome in expectation.demand for demand in outcome for row in demand.rows)
+    observed = None if seen is None else observe(expectation, seen)
+    predictions = predict(expectation.pipeline, expectation.timeline, declaration.rules)
+    rows = None if observed is None else [_counted(step.rows, ids) for step in observed]
+    predicted = _nearest(predictions, rows or _demanded(expectation.demand[0], ids), ids)
+    outcome, demanded, contract = _demand(expectation, rows or [_counted(step.rows, ids) for step in predicted], ids)
+    scenes = []
+    for number, step in enumerate(expectation.timeline):
+        shown = None if observed is None else observed[number]
+        told = None if shown is None else shown.figures.get("wm")
+        scenes.append(
+            Scene(
+                step=step,
+                text=print_step(step),
+                wrong=verdict.step == number,
+                lines=_lines(demanded[number], predicted[number].rows, None if shown is None else shown.rows, ids),
+                figures=_figures(outcome[number].figures, predicted[number], shown),
+                observed=shown is not None,
+                contract_wm=contract[number].wm,
+                engine_wm=predicted[number].wm if told is None else told,
+            )
+        )
+    return Story(
+        expectation=expectation,
+        engine=name,
+        title=declaration.title,
+        verdict=verdict,
+        scenes=tuple(scenes),
+        reasons=tuple(tuple(_reason(declaration, rule) for rule in found) for found in verdict.rules),
+        demands=len(expectation.demand),
+        notes=() if seen is None else tuple(_notes(seen)),
+        played=seen is not None,
+        repeat=shlex.join(["pytest", "-m", "semantics", "--engine", name, "-k", expectation.id]),
+    )
+
+
+def _reason(declaration: Declaration, rule: str) -> Reason:
+    override = next(override for override in declaration.overrides if override.rule == rule)
+    value = getattr(declaration.rules, rule)
+    return Reason(
+        rule=rule,
+        decides=(type(value).__doc__ or "").strip(),
+        value=value.name,
+        means=meaning(value),
+        contract=getattr(CONTRACT, rule).name,
+        source=override.source,
+        remedy=override.remedy,
+    )
+
+
+def _demand(
+    expectation: Expectation, near: Sequence[Counter[str]], ids: bool
+) -> tuple[Outcome, list[Sequence[Row]], Prediction]:
+    """Return the demanded outcome nearest to `near`, its rows in full, and the contract's prediction of it.
+
+    A demand for updates names each key's last row only: the rows on the way there are the contract's.
+    """
+    outcome = min(expectation.demand, key=lambda o: _distance(_demanded(o, ids), near))
+    contract = _nearest(predict(expectation.pipeline, expectation.timeline), _demanded(outcome, ids), ids)
+    updates = isinstance(expectation.pipeline, Aggregate) and expectation.pipeline.emit is Emit.UPDATE
+    rows: list[Sequence[Row]] = [step.rows for step in (contract if updates else outcome)]
+    return outcome, rows, contract
+
+
+def _nearest(predictions: Iterable[Prediction], near: Sequence[Counter[str]], ids: bool) -> Prediction:
+    def distance(prediction: Prediction) -> tuple[int, str]:
+        return _distance([_counted(step.rows, ids) for step in prediction], near), repr(prediction)
+
+    return min(predictions, key=distance)
+
+
+def _demanded(outcome: Outcome, ids: bool) -> list[Counter[str]]:
+    return [_counted(demand.rows, ids) for demand in outcome]
+
+
+def _distance(these: Sequence[Counter[str]], those: Sequence[Counter[str]]) -> int:
+    return sum(((this - that) + (that - this)).total() for this, that in zip(these, those, strict=True))
+
+
+def _counted(rows: Iterable[Row], ids: bool) -> Counter[str]:
+    return Counter(print_row(row if ids else _without_ids(row)) for row in rows)
+
+
+def _lines(
+    demanded: Iterable[Row], predicted: Iterable[Row], observed: Iterable[Row] | None, ids: bool
+) -> tuple[Line, ...]:
+    answers = [list(demanded), list(predicted), list(observed or ())]
+    rows: dict[str, Row] = {}
+    for row in sorted((row for answer in answers for row in answer), key=sort_key):
+        bare = row if ids else _without_ids(row)
+        rows.setdefault(print_row(bare), bare)
+    want, expect, saw = (_counted(answer, ids) for answer in answers)
+    return tuple(
+        Line(
+            row=row,
+            text=text,
+            demanded=want[text],
+            predicted=expect[text],
+            observed=None if observed is None else saw[text],
+        )
+        for text, row in rows.items()
+    )
+
+
+def _figures(named: Mapping[str, int | None], predicted: StepResult, seen: Observed | None) -> tuple[Figure, ...]:
+    figures = []
+    for name, demanded in named.items():
+        told = None if seen is None else seen.figures.get(name)
+        if name == "state" and told is not None:
+            told -= predicted.sentinels
+        answers = (demanded, getattr(predicted, name), told)
+        want, expect, saw = (print_time(a) if name == "wm" else "not told" if a is None else str(a) for a in answers)
+        figures.append(
+            Figure(name=name, demanded=want, predicted=expect, observed=None if seen is None else saw),
+        )
+    return tuple(figures)
+
+
+def _notes(seen: History) -> Iterable[str]:
+    for entry in seen.entries:
+        match entry:
+            case Struck(step=step, point=point, evidence=evidence, reconstructed=rebuilt):
+                yield f"step {step + 1}: killed at {point}{', reconstructed' if rebuilt else ''}: {evidence}"
+            case Restarted(step=step, wiped=wiped):
+                yield f"step {step + 1}: started again{', its local state wiped' if wiped else ''}"
+            case Undecided(step=step, reason=reason):
+                yield f"step {step + 1}: undecided: {reason}"
+            case Unseen(rows=rows):
+                yield f"came out only after the last step had settled: {' '.join(map(print_row, rows))}"
+            case Again(reason=reason):
+                yield f"played again: {reason}"
+
+
+def _names_ids(row: Row) -> bool:
+    match row:
+        case EventRow(id=id):
+            return bool(id)
+        case PairRow(left=left, right=right):
+            return any(side is not None and bool(side.id) for side in (left, right))
+    return False
+
+
+def _without_ids(row: Row) -> Row:
+    match row:
+        case EventRow():
+            return dataclasses.replace(row, id="")
+        case PairRow(key, left, right):
+            return PairRow(key, left and Ref("", left.time_us), right and Ref("", right.time_us))
+    return row

@@ -1,0 +1,87 @@
+"""A pipeline in words, for people who have not read its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import assert_never
+
+from semantics.pipeline import (
+    Aggregate,
+    Dedup,
+    Emit,
+    Filter,
+    Hopping,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    Session,
+    Stream,
+    Tumbling,
+    Window,
+    source,
+    steps,
+    streams,
+)
+
+
+def describe(pipeline: Pipeline) -> str:
+    """Return what the pipeline computes and how far its watermarks stand behind."""
+    return "; ".join([*_what(pipeline), *(_input(stream) for stream in streams(pipeline))])
+
+
+def seconds(duration: timedelta) -> str:
+    """Return a duration in seconds, exactly: "0.5 s"."""
+    micros = duration // timedelta(microseconds=1)
+    return f"{micros / 1_000_000:.6f}".rstrip("0").rstrip(".") + " s"
+
+
+def _what(pipeline: Pipeline) -> Iterator[str]:
+    match pipeline:
+        case Aggregate(_, functions, window=window, emit=emit):
+            names = " and ".join("count (n)" if function.value == "n" else function.value for function in functions)
+            over = "for ever" if window is None else f"in {_window(window)}"
+            yield f"{names} by key {over}"
+            yield "a row once, when its window closes" if emit is Emit.FINAL else "a row at every change"
+        case Join(left, right, lo=lo, hi=hi, how=how):
+            sides = f"{source(left).name} and {source(right).name}"
+            bounds = f"{seconds(lo)} <= right time - left time <= {seconds(hi)}"
+            yield f"{how.value} join of {sides} by key where {bounds}"
+        case Dedup(horizon=horizon):
+            yield f"the first of each key and id, remembered for {seconds(horizon)}"
+        case _:
+            yield "pass events on"
+
+
+def _window(window: Window) -> str:
+    match window:
+        case Tumbling(size):
+            kind = f"tumbling windows of {seconds(size)}"
+        case Hopping(size, slide):
+            kind = f"windows of {seconds(size)} every {seconds(slide)}"
+        case Session(gap):
+            kind = f"sessions with a gap of {seconds(gap)}"
+        case _:
+            assert_never(window)
+    offset = f", offset {seconds(window.offset)}" if not isinstance(window, Session) and window.offset else ""
+    grace = f", grace {seconds(window.grace)}" if window.grace else ""
+    return f"{kind}{offset}{grace}"
+
+
+def _input(stream: Stream) -> str:
+    origin = source(stream)
+    behind = "has no watermark" if origin.delay is None else f"has its watermark {seconds(origin.delay)} behind"
+    return " ".join([f"input {origin.name} {behind}", *(f"then {_step(step)}" for step in steps(stream))])
+
+
+def _step(step: Filter | Select | KeyBy) -> str:
+    match step:
+        case Filter(where=where):
+            return f"keeps events where {where}"
+        case Select(value=value):
+            return f"sets value = {value}"
+        case KeyBy(key=key):
+            return f"sets key = {key}"
+        case _:
+            assert_never(step)

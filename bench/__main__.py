@@ -12,9 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from bench.plan import InvalidPlan, Plan, scenario
+from bench.plan import SCENARIOS, InvalidPlan, Plan, scenario
 from engines import registry
 from engines.errors import BrokerUnavailable, EnvironmentNotReady
+from scenarios.scenario import InvalidScenario
 from semantics.errors import UnknownName, WeirError
 
 USAGE, INCONCLUSIVE, NOT_READY, INTERRUPTED = 2, 3, 4, 130
@@ -46,7 +47,12 @@ def parser() -> argparse.ArgumentParser:
     engines = f"{', '.join(registry.names())}, each with :variant, or all that are installed"
     top.add_argument("--engine", action="append", default=[], metavar="NAME", help=f"repeatable: {engines}")
     top.add_argument("--bug", action="append", default=[], metavar="NAME", help="short for --engine reference:NAME")
-    top.add_argument("--scenario", default="running-count", metavar="NAME", help="default: running-count")
+    top.add_argument(
+        "--scenario",
+        default="running-count",
+        metavar="NAME",
+        help=f"{' or '.join(SCENARIOS)}, or a file of your own: ./mine.py (default: running-count)",
+    )
     top.add_argument("--rate", type=float, default=2000, metavar="N", help="events a second (default: 2000)")
     top.add_argument("--duration", type=float, default=20, metavar="S", help="seconds measured (default: 20)")
     top.add_argument("--warmup", type=float, metavar="S", help="seconds before (default: what the engine declares)")
@@ -75,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser().parse_args(argv)
     try:
         return _run(asked)
-    except (InvalidPlan, UnknownName) as error:
+    except (InvalidPlan, InvalidScenario, UnknownName) as error:
         return _fail(error, USAGE)
     except (EnvironmentNotReady, BrokerUnavailable) as error:
         return _fail(error, NOT_READY)
@@ -135,6 +141,7 @@ def _bench(asked: argparse.Namespace) -> int:
         output=asked.output,
         seed=asked.seed,
     )
+    plan.rehearse()
     with progress() as say:
         done = run_plan(plan, say)
     if asked.json:

@@ -7,12 +7,10 @@ figures.
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +20,8 @@ import numpy as np
 from bench import load, probe
 from bench.evidence import Evidence
 from bench.latency import percentiles, quarters, slip_gate
-from bench.plan import Plan
+from bench.plan import Plan, intended_ns
+from bench.result import Figures, Result
 from bench.runs import Run
 from engines import registry
 from engines.contract import (
@@ -42,7 +41,6 @@ from engines.contract import (
 from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EngineFailed, UnsupportedPipeline
 from engines.process import Child, remove_dir, scratch_dir
 from semantics.checkers.delivery import Judgement, Outcome
-from semantics.pipeline import sources
 
 READY_WITHIN = timedelta(seconds=120)
 """To prepare ten million events takes about a minute."""
@@ -54,43 +52,6 @@ LEAD_NS = 300_000_000
 """From the word to the first event: time for the word to travel."""
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What was measured. Percentiles are samples really taken, in nanoseconds; None: not measured, or too few."""
-
-    samples: int
-    """Events due after the warm-up; each is one latency."""
-    latency_ns: dict[str, int | None]
-    quarters_p50_ns: list[int | None]
-    """Medians of the four quarters of the measured interval."""
-    slip_ns: dict[str, int | None]
-    """How late the generator itself was."""
-    cpu_s_per_million: float | None
-    """Of the engine's own processes, over the measured interval."""
-    drain_s: float
-    """From the end of the schedule until the engine had settled."""
-    state: StateSize
-    keys: int
-    """Distinct keys sent: as many rows of state there must be."""
-    repeats: int
-    """Rows that came again, where the engine declares that they may."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One engine's cell. Figures only if the answers were right."""
-
-    engine: str
-    title: str
-    versions: dict[str, str]
-    warmup_s: float
-    warmup_because: str
-    outcome: Outcome
-    reason: str = ""
-    """What was wrong, with witnesses, or why it is undecided."""
-    figures: Figures | None = None
 
 
 async def measure(plan: Plan, name: str, log: Log, run: Run, say: Say) -> Result:
@@ -115,6 +76,7 @@ async def measure(plan: Plan, name: str, log: Log, run: Run, say: Say) -> Result
         outcome = Outcome.UNDECIDED if reason else outcome
     result = Result(
         engine=name,
+        scenario=plan.scenario.name,
         title=declared.title,
         versions=dict(declared.versions),
         warmup_s=cell.warmup_s,
@@ -149,19 +111,17 @@ class _Cell:
         self.log = log
         self._say = say
         self.warmup_s = declared.warmup_s if plan.warmup_s is None else plan.warmup_s
-        # Rounded up: the schedule covers warm-up and measured time wholly.
-        self.events = math.ceil(plan.rate * (self.warmup_s + plan.duration_s))
-        label = name.replace(":", "-")
+        self.events = plan.events(self.warmup_s)
+        label = f"{name.replace(':', '-')}-{plan.scenario.name}"
         self.folder = run.path / label
         self.logs = run.logs / label
         # The run's own name is in every topic: on a shared broker nobody else's can be meant.
         topic = f"weir-{run.path.name}-{label}"
-        (source,) = sources(plan.scenario.pipeline)
         self.input, self.partitions = f"{topic}-in", range(plan.partitions)
         self.job = Job(
             topic,
             plan.scenario.pipeline,
-            {source.name: self.input},
+            {plan.scenario.input.name: self.input},
             f"{topic}-out",
             f"{topic}-dead",
             plan.partitions,
@@ -186,28 +146,35 @@ class _Cell:
             )
             start_ns, cpu_s, sent = await self._load(generator, deployment)
             self.say("settling")
-            ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}
-            settled = (await deployment.settle({self.job.name: ends}, within=SETTLE_WITHIN))[self.job.name]
+            settled = await self._settle(deployment, sent)
             planned_ns = start_ns + int((self.warmup_s + self.plan.duration_s) * 1e9)
             drain_s = (time.monotonic_ns() - planned_ns) / 1e9
-            missing, strange = await self._read(reader, settled)
+            state = StateSize(rows=None, live_bytes=None, disk_bytes=None, restore_bytes=None)
+            if settled.status is Status.SETTLED:
+                state = await deployment.state(self.job.name)
+                if self.plan.scenario.final:
+                    self.say("closing the windows that are still open")
+                    answer = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
+                    sent = msgspec.convert(answer, load.Sent, strict=False)
+                    settled = await self._settle(deployment, sent)
+            missing = await self._read(reader, settled)
             self.say("judging")
-            evidence = self._evidence(start_ns, sent, missing, strange)
-            judgement = await asyncio.to_thread(evidence.judge, self.sink)
-            samples = evidence.samples(judgement, start_ns + int(self.warmup_s * 1e9))
+            evidence = self._evidence(start_ns, sent, missing)
+            weighed = await asyncio.to_thread(evidence.weigh, self.sink, int(self.warmup_s * 1e9))
+            samples = weighed.samples
             if samples is None:
-                return judgement, None
+                return weighed.judgement, None
             np.save(self.folder / "latency.npy", samples.latency_ns)
-            return judgement, Figures(
+            return weighed.judgement, Figures(
                 samples=len(samples.latency_ns),
                 latency_ns=percentiles(samples.latency_ns),
                 quarters_p50_ns=quarters(samples.latency_ns),
                 slip_ns=percentiles(samples.slip_ns),
-                cpu_s_per_million=None if cpu_s is None else cpu_s * 1e6 / len(samples.latency_ns),
+                cpu_s_per_million=None if cpu_s is None else cpu_s * 1e6 / len(samples.slip_ns),
                 drain_s=drain_s,
-                state=await deployment.state(self.job.name),
-                keys=len(np.unique(evidence.keys)),
-                repeats=judgement.repeats,
+                state=state,
+                keys=weighed.keys,
+                repeats=weighed.judgement.repeats,
             )
 
     async def _load(self, generator: Child, deployment: Deployment) -> tuple[int, float | None, load.Sent]:
@@ -227,8 +194,12 @@ class _Cell:
             sending.cancel()
         return start_ns, None if before is None or after is None else after - before, sent
 
-    async def _read(self, reader: Child, settled: Settled) -> tuple[str, str]:
-        """Let the probe read to the end; return why rows may be missing, and the first row that is none of ours."""
+    async def _settle(self, deployment: Deployment, sent: load.Sent) -> Settled:
+        ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}
+        return (await deployment.settle({self.job.name: ends}, within=SETTLE_WITHIN))[self.job.name]
+
+    async def _read(self, reader: Child, settled: Settled) -> str:
+        """Let the probe read to the end; return why rows may be missing."""
         ends: dict[int, int] = {}
         if settled.status is Status.SETTLED:
             outputs = [(self.job.output, partition) for partition in self.partitions]
@@ -237,19 +208,20 @@ class _Cell:
             ends = {place[1]: max(settled.ends.get(place, 0), visible[place]) for place in outputs}
         within = timedelta(seconds=2 * READ_WITHIN_S)
         answer = await reader.request("until", within=within, within_s=READ_WITHIN_S, ends=ends)
-        strange = next(iter(answer["strange"]), "")
         if settled.status is not Status.SETTLED:
-            return f"the engine did not settle ({settled.status.value}): {settled.detail}", strange
-        return "" if answer["reached"] else f"of {ends} the reader saw only {answer['position']}", strange
+            return f"the engine did not settle ({settled.status.value}): {settled.detail}"
+        return "" if answer["reached"] else f"of {ends} the reader saw only {answer['position']}"
 
-    def _evidence(self, start_ns: int, sent: load.Sent, missing: str, strange: str) -> Evidence:
+    def _evidence(self, start_ns: int, sent: load.Sent, missing: str) -> Evidence:
         return Evidence(
             work=self.plan.scenario,
-            keys=self.plan.scenario.draw(self.plan.seed, self.events),
-            due_ns=load.intended_ns(self.events, self.plan.rate) + start_ns,
-            sent_ns=np.load(self.folder / "sent.npy") + start_ns,
+            seed=self.plan.seed,
+            start_ns=start_ns,
+            intended_ns=intended_ns(self.events, self.plan.rate),
+            sent_ns=np.load(self.folder / "sent.npy"),
+            digest=sent.digest,
             rows=np.load(self.folder / "rows.npy"),
-            strange=strange,
+            values=(self.folder / "rows.bin").read_bytes(),
             unsure=sent.unsure,
             missing=missing,
         )
@@ -266,7 +238,8 @@ class _Cell:
         task = load.Task(
             bootstrap=self.log.bootstrap,
             topic=self.input,
-            scenario=self.plan.scenario.name,
+            partitions=self.plan.partitions,
+            scenario=self.plan.scenario.file or self.plan.scenario.name,
             seed=self.plan.seed,
             rate=self.plan.rate,
             count=self.events,
@@ -279,8 +252,8 @@ class _Cell:
             bootstrap=self.log.bootstrap,
             topic=self.job.output,
             partitions=self.plan.partitions,
-            scenario=self.plan.scenario.name,
             rows=str(self.folder / "rows.npy"),
+            values=str(self.folder / "rows.bin"),
         )
         return self._child(stack, "probe", task)
 

@@ -1,18 +1,52 @@
-"""From the raw arrays of generator and probe to a judgement, and to samples only if it is right."""
+"""From the raw records of generator and probe to a judgement, and to samples only if it is right.
+
+One pass of the oracle over the events says which rows are due, and which event lets each out. What a reader saw is
+judged against that; a latency runs from when that event was due.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.latency import first_reflections
-from scenarios.scenario import Keys, Scenario, occurrences
+from bench.load import Watch
+from bench.plan import due_us
+from engines.wire import row_decoder
+from scenarios.scenario import InvalidScenario, Scenario
+from scenarios.truth import FLUSHED, due
 from semantics.checkers.delivery import Judgement, Outcome, judge_counts
+from semantics.checkers.finals import Place, judge_finals, place
+from semantics.notation import print_row
+from semantics.rows import Row, ValueRow, Values, WindowRow
 from semantics.rules import Sink
+from semantics.timeline import SENTINEL_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """One value for each measured event or row, in nanoseconds."""
+
+    latency_ns: NDArray[np.int64]
+    """From when the event was due that lets a row out until a reader saw it."""
+    slip_ns: NDArray[np.int64]
+    """From when an event was due until it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The judgement; samples only if it is right."""
+
+    judgement: Judgement
+    samples: Samples | None
+    keys: int | None
+    """Rows of state there must be when all is consumed; None where that depends on the clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,51 +54,120 @@ class Evidence:
     """What generator and probe recorded of one load. All times are monotonic nanoseconds of one clock."""
 
     work: Scenario
-    keys: Keys
-    """Key index of each event, by sequence number; so are the next two."""
-    due_ns: NDArray[np.int64]
+    seed: int
+    start_ns: int
+    """When the schedule began; event `n` was due at this + `intended_ns[n]`, and sent at this + `sent_ns[n]`."""
+    intended_ns: NDArray[np.int64]
     sent_ns: NDArray[np.int64]
+    digest: str
+    """Of the events that were sent."""
     rows: NDArray[Any]
     """Of `bench.probe.ROWS`, in the order read."""
-    strange: str
-    """The first row that is none of the scenario, as text; empty if there was none."""
+    values: bytes
+    """The values of the rows, one behind the other."""
     unsure: Mapping[str, int]
     """Key -> events never acknowledged."""
     missing: str
     """Why rows may be missing that were written; empty if all were read."""
 
-    def judge(self, sink: Sink) -> Judgement:
-        """Judge what was read against what was sent, under what the engine's sink promises."""
-        return judge_counts(self._claims(), self._sent(), unsure=self.unsure, missing=self.missing, sink=sink)
+    def weigh(self, sink: Sink, since_ns: int) -> Weighed:
+        """Judge under what the engine's sink promises; sample what was due from `since_ns` after the start on.
 
-    def samples(self, judgement: Judgement, since_ns: int) -> Samples | None:
-        """Return the samples of all events due from `since_ns` on; None unless the answers were right."""
+        Raises `InvalidScenario` if the events drawn here are not those that were sent.
+        """
+        return self._finals(sink, since_ns) if self.work.final else self._running(sink, since_ns)
+
+    def _running(self, sink: Sink, since_ns: int) -> Weighed:
+        index: dict[str, int] = {}
+        sent: dict[str, list[int]] = defaultdict(list)
+        others: dict[str, list[Values]] = defaultdict(list)
+        causes: list[int] = []
+        counted: list[tuple[int, int]] = []
+        sent_ns = (self.sent_ns + self.start_ns).tolist()
+        for cause, row in self._due():
+            assert isinstance(row, ValueRow)
+            assert row.key is not None
+            sent[row.key].append(sent_ns[cause])
+            causes.append(cause)
+            counted.append((index.setdefault(row.key, len(index)), len(sent[row.key])))
+            if len(row.values) > 1:
+                others[row.key].append(row.values)
+
+        claims: list[tuple[str, int, int]] = []
+        differing: list[str] = []
+        for seen, raw, received in self._seen():
+            if not isinstance(seen, ValueRow) or seen.key is None:
+                claims.append((_stranger(raw), 0, received))
+                continue
+            count = dict(seen.values)["n"]
+            claims.append((seen.key, count, received))
+            right = others[seen.key][count - 1] if 0 < count <= len(others[seen.key]) else seen.values
+            if seen.values != right:
+                differing.append(f"{print_row(seen)}, not {print_row(ValueRow(seen.key, right))}")
+        missing = self.missing
+        if others and self.unsure and not missing:
+            differing, missing = [], f"{sum(self.unsure.values())} events were sent without an answer"
+        judgement = judge_counts(claims, sent, unsure=self.unsure, missing=missing, sink=sink, differing=differing)
         if judgement.outcome is not Outcome.RIGHT:
-            return None
-        rows = self.rows
-        seen = first_reflections(self.keys, occurrences(self.keys), rows["key"], rows["count"], rows["received_ns"])
-        measured = self.due_ns >= since_ns
-        return Samples((seen - self.due_ns)[measured], (self.sent_ns - self.due_ns)[measured])
+            return Weighed(judgement, None, len(sent))
+        keys, occurrence = np.array(counted, dtype=np.int64).T
+        row_keys, row_counts = np.array([(index[key], count) for key, count, _ in claims], dtype=np.int64).T
+        seen_ns = first_reflections(keys, occurrence, row_keys, row_counts, self.rows["received_ns"])
+        return Weighed(judgement, self._samples(causes, seen_ns, since_ns), len(sent))
 
-    def _claims(self) -> Iterator[tuple[str, int, int]]:
-        names = [self.work.key(index) for index in range(self.work.keys)]
-        stranger = f"a row that is none of this scenario, {self.strange},"
-        columns = (self.rows[name].tolist() for name in ("key", "count", "received_ns"))
-        for key, count, received in zip(*columns, strict=True):
-            yield names[key] if key >= 0 else stranger, count, received
+    def _finals(self, sink: Sink, since_ns: int) -> Weighed:
+        wanted: dict[Place, tuple[WindowRow, int]] = {}
+        causes: dict[Place, int] = {}
+        sent_ns = (self.sent_ns + self.start_ns).tolist()
+        for cause, row in self._due():
+            assert isinstance(row, WindowRow)
+            # Not before the last event: only then is the one sent that closes all windows.
+            wanted[place(row)] = row, sent_ns[cause]
+            causes[place(row)] = cause
+        found: list[tuple[WindowRow, int]] = []
+        strange = ""
+        first: dict[Place, int] = {}
+        for seen, raw, received in self._seen():
+            if not isinstance(seen, WindowRow):
+                strange = strange or _stranger(raw)
+            elif seen.key != SENTINEL_KEY:
+                found.append((seen, received))
+                first.setdefault(place(seen), received)
+        judgement = judge_finals(
+            found, wanted, strange=strange, unsure=sum(self.unsure.values()), missing=self.missing, sink=sink
+        )
+        if judgement.outcome is not Outcome.RIGHT:
+            return Weighed(judgement, None, None)
+        timed = [at for at, cause in causes.items() if cause != FLUSHED]
+        seen_ns = np.array([first[at] for at in timed], dtype=np.int64)
+        return Weighed(judgement, self._samples([causes[at] for at in timed], seen_ns, since_ns), None)
 
-    def _sent(self) -> dict[str, list[int]]:
-        order = np.argsort(self.keys, kind="stable")
-        present, starts = np.unique(self.keys[order], return_index=True)
-        groups = np.split(self.sent_ns[order], starts[1:])
-        return {self.work.key(int(key)): times.tolist() for key, times in zip(present, groups, strict=True)}
+    def _due(self) -> Iterator[tuple[int, Row]]:
+        watch = Watch()
+        yield from due(self.work, watch.over(self.work.generate(self.seed, due_us(self.intended_ns))))
+        if watch.digest != self.digest:
+            raise InvalidScenario(
+                f"Scenario {self.work.name}: its generator drew other events in another process for the same seed; a"
+                " set's order or hash() may be behind that."
+            )
+
+    def _seen(self) -> Iterator[tuple[Row | None, bytes, int]]:
+        """Yield (row, None if it is none of this pipeline; its bytes; when it was received)."""
+        decode, at = row_decoder(self.work.pipeline), 0
+        for received, size in zip(self.rows["received_ns"].tolist(), self.rows["size"].tolist(), strict=True):
+            raw = self.values[at : at + size]
+            at += size
+            try:
+                yield decode(raw), raw, received
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                yield None, raw, received
+
+    def _samples(self, causes: Sequence[int], seen_ns: NDArray[np.int64], since_ns: int) -> Samples:
+        due_ns = self.intended_ns[np.array(causes, dtype=np.int64)]
+        measured = due_ns >= since_ns
+        slip = (self.sent_ns - self.intended_ns)[self.intended_ns >= since_ns]
+        return Samples((seen_ns - self.start_ns - due_ns)[measured], slip)
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """One value for each measured event, in nanoseconds."""
-
-    latency_ns: NDArray[np.int64]
-    """From when it was due until a reader saw it reflected."""
-    slip_ns: NDArray[np.int64]
-    """From when it was due until it was sent."""
+def _stranger(raw: bytes) -> str:
+    return f"a row that is none of this scenario, {repr(raw)[:200]},"

@@ -1,6 +1,6 @@
 """Visible latency: from when an event was due to when a reader first saw a row that already reflects it.
 
-For a running count, event j of a key is reflected by the first row of the key with count >= j. So an engine that
+For a running aggregate, event j of a key is reflected by the first row of the key with count >= j. So an engine that
 writes a row an event and one that writes a row a batch are measured by the same rule.
 """
 
@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from scenarios.scenario import Keys
 
 SHOWN_PERMILLE = (500, 900, 990, 999)
 TAIL_SAMPLES = 20
@@ -26,7 +24,11 @@ UNSTEADY = 2
 
 
 def first_reflections(
-    keys: Keys, occurrence: NDArray[np.int64], row_keys: NDArray[Any], row_counts: NDArray[Any], row_ns: NDArray[Any]
+    keys: NDArray[Any],
+    occurrence: NDArray[np.int64],
+    row_keys: NDArray[Any],
+    row_counts: NDArray[Any],
+    row_ns: NDArray[Any],
 ) -> NDArray[np.int64]:
     """Return when each event was first reflected, in the unit and clock of `row_ns`; -1: never.
 

@@ -3,16 +3,19 @@
 Event `seq` is due at start + seq / rate, and is sent at the first tick (1 ms) after. How late it really went out is
 recorded; latency is counted from when it was due, so that a generator held up hides nothing (an open loop).
 
-It talks JSON lines (`engines.process.Child`): `{"do": "run", "start_ns": ...}` on the monotonic clock.
+It talks JSON lines (`engines.process.Child`): `{"do": "run", "start_ns": ...}` on the monotonic clock; then, to close
+all windows, `{"do": "flush"}`.
 """
 
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,13 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from numpy.typing import NDArray
 
-from bench.plan import scenario
+from bench.plan import due_us, intended_ns, scenario
 from engines import contract
 from engines.broker.link import Link
 from engines.wire import encode_event
-from scenarios.scenario import Keys, Scenario
+from scenarios.scenario import Scenario
+from scenarios.truth import flush_us
+from semantics.timeline import Event, sentinel
 
 TICK_NS = 1_000_000
 FLUSH_S = 30.0
@@ -37,7 +42,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     bootstrap: str
     topic: str
+    partitions: int
     scenario: str
+    """Its name, or the file it is in."""
     seed: int
     rate: float
     count: int
@@ -52,26 +59,45 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """Partition -> the offset after the last acknowledged event."""
     unsure: dict[str, int]
     """Key -> how many of its events were never acknowledged."""
+    digest: str
+    """Of all events (`Watch`): whether who judges has the same ones before it."""
 
 
-def intended_ns(count: int, rate: float) -> NDArray[np.int64]:
-    """Return when each event is due, in nanoseconds from the start."""
-    return (np.arange(count) * (1e9 / rate)).astype(np.int64)
+@dataclass(slots=True)
+class Watch:
+    """Looks at events as they go by: two who drew the same have the same digest."""
+
+    highest_us: int = 0
+    """The highest event time, as an offset from T0."""
+    _hash: Any = field(default_factory=hashlib.sha256)
+
+    def over(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Pass the events on."""
+        for event in events:
+            self._hash.update(repr((event.key, event.id, event.value, event.time_us)).encode())
+            self.highest_us = max(self.highest_us, event.time_us or 0)
+            yield event
+
+    @property
+    def digest(self) -> str:
+        return str(self._hash.hexdigest())
 
 
-def prepare(work: Scenario, keys: Keys, due_ns: NDArray[np.int64], seed: int) -> list[contract.Message]:
+def prepare(work: Scenario, events: Iterable[Event], count: int, seed: int) -> list[contract.Message]:
     """Return the events as they will lie on the log, each padded to the scenario's size."""
     longest = work.event_bytes
-    pads = work.padding(seed).bytes(len(keys) * longest // 2 + longest).hex()
+    pads = work.padding(seed).bytes(count * longest // 2 + longest).hex()
     messages = []
-    for sequence, (index, due) in enumerate(zip(keys.tolist(), due_ns.tolist(), strict=True)):
-        message = encode_event(work.event(sequence, index, due // 1000))
-        assert message.value is not None
-        room = longest - len(message.value) - len(b',"pad":""')
-        start = sequence * longest
-        pad = pads[start : start + max(room, 0)].encode()
-        value = message.value[:-1] + b',"pad":"' + pad + b'"}'
-        messages.append(contract.Message(message.key, value, message.timestamp_ms))
+    for number, event in enumerate(events):
+        message = encode_event(event)
+        if longest:
+            assert message.value is not None
+            room = longest - len(message.value) - len(b',"pad":""')
+            start = number * longest
+            pad = pads[start : start + max(room, 0)].encode()
+            value = message.value[:-1] + b',"pad":"' + pad + b'"}'
+            message = contract.Message(message.key, value, message.timestamp_ms)
+        messages.append(message)
     return messages
 
 
@@ -79,8 +105,8 @@ def prepare(work: Scenario, keys: Keys, due_ns: NDArray[np.int64], seed: int) ->
 class _Account:
     """What the broker said to each event."""
 
-    ends: dict[int, int]
-    unsure: dict[str, int]
+    ends: dict[int, int] = field(default_factory=dict)
+    unsure: dict[str, int] = field(default_factory=dict)
 
     def note(self, error: KafkaError | None, message: Message) -> None:
         key, partition, offset = message.key(), message.partition(), message.offset()
@@ -92,10 +118,14 @@ class _Account:
 
 
 def send(
-    producer: Producer, topic: str, messages: list[contract.Message], due_ns: NDArray[np.int64], start_ns: int
-) -> tuple[NDArray[np.int64], Sent]:
-    """Send everything on schedule; return when each event was handed to the client, and what the broker said."""
-    account = _Account({}, {})
+    producer: Producer,
+    topic: str,
+    messages: list[contract.Message],
+    due_ns: NDArray[np.int64],
+    start_ns: int,
+    account: _Account,
+) -> NDArray[np.int64]:
+    """Send everything on schedule; return when each event was handed to the client."""
     sent = np.zeros(len(messages), dtype=np.int64)
     due, at = due_ns.tolist(), 0
     while at < len(messages):
@@ -115,7 +145,22 @@ def send(
         ahead = TICK_NS - (time.monotonic_ns() - start_ns) % TICK_NS
         time.sleep(ahead / 1e9)
     producer.flush(FLUSH_S)
-    return sent, Sent(ends=account.ends, unsure=account.unsure)
+    return sent
+
+
+def flush(producer: Producer, task: Task, input: str, time_us: int, account: _Account) -> None:
+    """Send an event of our own into every partition, to close the windows there."""
+    for partition in range(task.partitions):
+        message = encode_event(sentinel(input, partition, time_us))
+        producer.produce(
+            task.topic,
+            message.value,
+            message.key,
+            partition,
+            on_delivery=account.note,
+            timestamp=message.timestamp_ms or 0,
+        )
+    producer.flush(FLUSH_S)
 
 
 def main(argument: str) -> None:
@@ -123,7 +168,8 @@ def main(argument: str) -> None:
     task = msgspec.json.decode(argument, type=Task)
     work = scenario(task.scenario)
     due = intended_ns(task.count, task.rate)
-    messages = prepare(work, work.draw(task.seed, task.count), due, task.seed)
+    watch, account = Watch(), _Account()
+    messages = prepare(work, watch.over(work.generate(task.seed, due_us(due))), task.count, task.seed)
     config = Link(task.bootstrap).config(
         acks="all",
         enable_idempotence="true",  # Else a retry could put an event on the log twice, or out of order.
@@ -143,8 +189,11 @@ def main(argument: str) -> None:
     _say({"ready": {}})
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
-        sent, result = send(producer, task.topic, messages, due, request["start_ns"])
-        np.save(Path(task.sent), sent)
+        if request["do"] == "flush":
+            flush(producer, task, work.input.name, flush_us(work, watch.highest_us), account)
+        else:
+            np.save(Path(task.sent), send(producer, task.topic, messages, due, request["start_ns"], account))
+        result = Sent(ends=account.ends, unsure=account.unsure, digest=watch.digest)
         _say({"id": request["id"], "ok": msgspec.to_builtins(result, str_keys=True)})
 
 

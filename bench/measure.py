@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from bench import runs
-from bench.cell import Result, Say, measure
+from bench.cell import Say, measure
 from bench.plan import Plan
+from bench.result import Result
 from engines import registry
 from engines.broker.kraft import open_broker
 from engines.broker.log import KafkaLog
@@ -58,6 +59,7 @@ def arguments(plan: Plan) -> dict[str, Any]:
     return {
         "engines": plan.engines,
         "scenario": plan.scenario.name,
+        "scenario_file": plan.scenario.file,
         "rate": plan.rate,
         "duration_s": plan.duration_s,
         "warmup_s": plan.warmup_s,

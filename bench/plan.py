@@ -6,13 +6,19 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engines import registry
 from engines.errors import EnvironmentNotReady
+from scenarios import user
 from scenarios.running_count import SCENARIO as RUNNING_COUNT
 from scenarios.scenario import Scenario
+from scenarios.tumbling_count import SCENARIO as TUMBLING_COUNT
 from semantics.errors import UnknownName, WeirError, did_you_mean
+from semantics.pipeline import rekeyed
 
-SCENARIOS = {scenario.name: scenario for scenario in (RUNNING_COUNT,)}
+SCENARIOS = {scenario.name: scenario for scenario in (RUNNING_COUNT, TUMBLING_COUNT)}
 
 SHORTEST_S = 5.0
 """Less holds no ten micro-batches or commits of any engine."""
@@ -58,6 +64,11 @@ class Plan:
             raise InvalidPlan(f"--warmup is seconds, zero or more, not {self.warmup_s:g}.")
         if not 1 <= self.partitions <= 64:
             raise InvalidPlan(f"--partitions is 1 to 64, not {self.partitions}.")
+        if self.partitions > 1 and rekeyed(self.scenario.pipeline):
+            raise InvalidPlan(
+                f"Scenario {self.scenario.name} replaces its key, and nobody promises the order of a new key's events"
+                " between partitions: say --partitions 1."
+            )
         if self.rate * self.duration_s < FEWEST_EVENTS:
             raise InvalidPlan(
                 f"{self.rate * self.duration_s:g} events measured tell not even a median, which takes {FEWEST_EVENTS}:"
@@ -73,6 +84,19 @@ class Plan:
                 f"{events:.0f} events are more than the {MOST_EVENTS} that one run holds: lower --rate or --duration."
             )
 
+    def events(self, warmup_s: float) -> int:
+        """Return how many events an engine with this warm-up gets. Rounded up: the schedule is covered wholly."""
+        return math.ceil(self.rate * (warmup_s + self.duration_s))
+
+    def rehearse(self) -> None:
+        """Generate the longest load once, so that a bad scenario is told before anything starts.
+
+        Raises `InvalidScenario`.
+        """
+        declared = [engine.declaration(variant).warmup_s for engine, variant in map(registry.get, self.engines)]
+        count = self.events(max(declared) if self.warmup_s is None else self.warmup_s)
+        self.scenario.rehearse(self.seed, due_us(intended_ns(count, self.rate)))
+
     @property
     def heading(self) -> str:
         """The caveat above the results; empty for a run long enough to decide by."""
@@ -82,10 +106,25 @@ class Plan:
 
 
 def scenario(name: str) -> Scenario:
-    """Return the scenario of that name. Raises `UnknownName`."""
+    """Return the scenario of that name, or the one in the file that `name` is. Raises `UnknownName`, `InvalidScenario`.
+
+    A file's name has an ending or a folder: mine.py, ./mine.py.
+    """
+    if Path(name).suffix or len(Path(name).parts) > 1:
+        return user.load(Path(name))
     if name not in SCENARIOS:
         raise UnknownName(f"No scenario {name!r}.{did_you_mean(name, SCENARIOS)}")
     return SCENARIOS[name]
+
+
+def intended_ns(count: int, rate: float) -> NDArray[np.int64]:
+    """Return when each event is due, in nanoseconds from the start."""
+    return (np.arange(count) * (1e9 / rate)).astype(np.int64)
+
+
+def due_us(due_ns: NDArray[np.int64]) -> list[int]:
+    """Return due times as generators take them: whole microseconds."""
+    return [int(due) for due in due_ns // 1000]
 
 
 def _check_address(address: str) -> None:

@@ -1,6 +1,7 @@
 """The probe: a process that reads the output as a user would (read_committed) and notes when each row came.
 
-A process of its own, so that neither the harness nor an engine inside it can delay the clock. It talks JSON lines
+A process of its own, so that neither the harness nor an engine inside it can delay the clock. It understands nothing of
+what it reads: rows are kept as they came, to be judged later. It talks JSON lines
 (`engines.process.Child`): `{"do": "until", "ends": {partition: offset}, "within_s": ...}` answers when it has read so
 far, or that it has not.
 """
@@ -21,14 +22,10 @@ import msgspec
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from bench.plan import scenario
 from engines.broker.link import Link
-from engines.wire import row_decoder
-from semantics.rows import ValueRow
 
-ROWS = np.dtype([("received_ns", "i8"), ("key", "i4"), ("count", "i8"), ("partition", "i4"), ("offset", "i8")])
-"""One row read: monotonic nanoseconds when `poll` returned it; key index, -1 if it is not of the scenario."""
-STRANGE_KEPT = 5
+ROWS = np.dtype([("received_ns", "i8"), ("partition", "i4"), ("offset", "i8"), ("size", "i8")])
+"""One row read: monotonic nanoseconds when `poll` returned it; bytes of its value."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,19 +34,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     bootstrap: str
     topic: str
     partitions: int
-    scenario: str
     rows: str
     """The file to write: an array of `ROWS`, in the order read."""
+    values: str
+    """The file to write: their values, one behind the other."""
 
 
 def main(argument: str) -> None:
     """Read to the end of the empty topic, say so, read on until told where to stop, answer."""
     task = msgspec.json.decode(argument, type=Task)
-    work = scenario(task.scenario)
-    decode = row_decoder(work.pipeline)
-    index = {work.key(number): number for number in range(work.keys)}
     columns = {name: array("q") for name in ROWS.names or ()}
-    strange: list[str] = []
+    values = bytearray()
     position = dict.fromkeys(range(task.partitions), -1)
     until: dict[int, int] | None = None
     deadline = 0.0
@@ -84,9 +79,11 @@ def main(argument: str) -> None:
             assert partition is not None
             assert offset is not None
             if error is None:
-                key, count = _read(decode, index, message.value(), strange)
-                for name, cell in zip(columns, (received, key, count, partition, offset), strict=True):
+                value = message.value() or b""
+                assert isinstance(value, bytes)
+                for name, cell in zip(columns, (received, partition, offset, len(value)), strict=True):
                     columns[name].append(cell)
+                values += value
                 position[partition] = offset + 1
             elif error.code() == KafkaError._PARTITION_EOF:
                 position[partition] = offset
@@ -97,28 +94,14 @@ def main(argument: str) -> None:
             _say({"ready": {}})
         reached = until is not None and all(position[number] >= end for number, end in until.items())
         if until is not None and (reached or time.monotonic() > deadline):
-            rows = np.empty(len(columns["count"]), dtype=ROWS)
+            rows = np.empty(len(columns["size"]), dtype=ROWS)
             for name, cells in columns.items():
                 rows[name] = np.frombuffer(cells, dtype=np.int64)
             np.save(Path(task.rows), rows)
-            _say({"id": request["id"], "ok": {"reached": reached, "position": position, "strange": strange}})
+            Path(task.values).write_bytes(values)
+            _say({"id": request["id"], "ok": {"reached": reached, "position": position}})
             until = None
     consumer.close()
-
-
-def _read(decode: Any, index: dict[str, int], value: object, strange: list[str]) -> tuple[int, int]:
-    """Return a row's key index and count; what is no row of the scenario has index -1 and is kept as a witness."""
-    try:
-        row = decode(value)
-        assert isinstance(row, ValueRow)
-        count = row.values[0][1]
-        if row.key in index:
-            return index[row.key], count
-    except (msgspec.DecodeError, TypeError):
-        count = 0
-    if len(strange) < STRANGE_KEPT:
-        strange.append(repr(value)[:200])
-    return -1, count
 
 
 def _listen(requests: queue.SimpleQueue[dict[str, Any] | None]) -> None:

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench.cell import Figures, Result, Say
+from bench.cell import Say
 from bench.latency import unsteady
 from bench.measure import Benchmark
+from bench.result import Figures, Result
 from semantics.checkers.delivery import Outcome
 
 WIDTH = 140
@@ -42,9 +43,7 @@ def show(done: Benchmark) -> None:
         console.print(done.plan.heading, style="bold yellow", markup=False)
     for line in _setting(done):
         console.print(line, markup=False)
-    console.print(
-        "Visible latency: from when an event was due to the first read_committed row that reflects it", style="bold"
-    )
+    console.print(done.plan.scenario.latency, style="bold", markup=False)
     console.print(_latency_table(done.results))
     measured = [(result, result.figures) for result in done.results if result.figures is not None]
     if measured:
@@ -74,7 +73,7 @@ def _latency_table(results: Sequence[Result]) -> Table:
     table = Table()
     for heading in ("engine", "outcome"):
         table.add_column(heading)
-    for heading in ("events", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
+    for heading in ("samples", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "drain s"):
         table.add_column(heading, justify="right")
     for result in results:
         table.add_row(result.engine, _WORDS[result.outcome], *_speed(result.figures))
@@ -121,7 +120,7 @@ def _cost(figures: Figures) -> list[str]:
     state = figures.state
     return [
         "not measured" if cpu is None else f"{cpu:.1f}",
-        "not told" if rows is None else f"{rows} of {figures.keys}",
+        "not told" if rows is None else f"{rows}" if figures.keys is None else f"{rows} of {figures.keys}",
         *(_size(size) for size in (state.live_bytes, state.disk_bytes, state.restore_bytes)),
         _ms(figures.slip_ns["p99"]),
     ]

@@ -23,6 +23,7 @@ class Kind(Enum):
     REGRESSED = "a count fell back"
     REPEATED = "a row came twice"
     PHANTOM = "a key that was never sent"
+    DIFFERS = "other aggregates than those of the events counted"
 
 
 class Outcome(Enum):
@@ -37,7 +38,7 @@ class Outcome(Enum):
 class Finding:
     """One kind of error: how often it was seen, and the first case as witness."""
 
-    kind: Kind
+    kind: Enum
     cases: int
     witness: str
 
@@ -69,6 +70,7 @@ def judge_counts(
     unsure: Mapping[str, int],
     missing: str,
     sink: Sink,
+    differing: Sequence[str] = (),
 ) -> Judgement:
     """Judge the rows of a running count by key, emitted as updates: one for each event, or fewer.
 
@@ -77,6 +79,7 @@ def judge_counts(
     unsure: for each key how many of `sent` were never acknowledged: they may be there or not.
     missing: why rows may be missing that were written ("" if the reader read to the end).
     sink: under AT_LEAST_ONCE a row may come again, but only as it was, and the last one must still be right.
+    differing: witnesses of rows whose count is one that was sent, but whose other aggregates are not those of so many.
     """
     cases: dict[Kind, tuple[int, str]] = {}
 
@@ -107,6 +110,8 @@ def judge_counts(
             repeats += 1
         mine.last = count
 
+    for witness in differing:
+        found(Kind.DIFFERS, witness)
     doubt = missing or ("" if sent else "nothing was sent")
     for key, mine in seen.items():
         attempted = len(sent[key])

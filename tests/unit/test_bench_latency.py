@@ -6,13 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.latency import first_reflections, percentiles, quarters, slip_gate, unsteady
-from scenarios.scenario import occurrences
 
 
 def reflected(keys: list[int], rows: list[tuple[int, int, int]]) -> list[int]:
-    events = np.array(keys, dtype=np.int32)
+    occurrences = np.array([keys[: at + 1].count(key) for at, key in enumerate(keys)])
     columns = np.array(rows, dtype=np.int64).reshape(-1, 3)
-    return list(first_reflections(events, occurrences(events), *columns.T))
+    return list(first_reflections(np.array(keys), occurrences, *columns.T))
 
 
 def test_a_row_an_event() -> None:
@@ -45,12 +44,6 @@ def test_the_fast_search_is_the_definition(keys: list[int], data: st.DataObject)
         passed[key] = passed.get(key, 0) + 1
         naive.append(next((at for k, n, at in rows if k == key and n >= passed[key]), -1))
     assert reflected(keys, rows) == naive
-
-
-@given(st.lists(st.integers(0, 5)))
-def test_occurrences_count_each_key_from_one(keys: list[int]) -> None:
-    expected = [keys[: at + 1].count(key) for at, key in enumerate(keys)]
-    assert occurrences(np.array(keys, dtype=np.int32)).tolist() == expected
 
 
 def test_percentiles_are_samples_and_their_tails_are_populated() -> None:

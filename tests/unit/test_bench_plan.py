@@ -1,25 +1,29 @@
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bench import load
-from bench.plan import InvalidPlan, Plan, scenario
+from bench.plan import SCENARIOS, InvalidPlan, Plan, due_us, intended_ns, scenario
 from engines.errors import EnvironmentNotReady
 from engines.wire import row_decoder
-from scenarios.running_count import SCENARIO
+from scenarios.running_count import KEYS
+from scenarios.running_count import SCENARIO as RUNNING_COUNT
+from scenarios.scenario import Scenario
 from semantics.errors import UnknownName
-from semantics.pipeline import Source
+from semantics.expr import ID
+from semantics.pipeline import Aggregate, Emit, KeyBy, Source
 from semantics.rows import EventRow
 
 
 def plan(**changed: Any) -> Plan:
     usual: dict[str, Any] = {
         "engines": ("reference",),
-        "scenario": SCENARIO,
+        "scenario": RUNNING_COUNT,
         "rate": 2000.0,
         "duration_s": 20.0,
         "warmup_s": None,
@@ -82,30 +86,38 @@ def test_only_a_minute_decides() -> None:
 
 
 def test_events_are_due_by_the_schedule_alone() -> None:
-    assert load.intended_ns(4, 2000.0).tolist() == [0, 500_000, 1_000_000, 1_500_000]
+    due = intended_ns(4, 2000.0)
+    assert due.tolist() == [0, 500_000, 1_000_000, 1_500_000]
+    assert due_us(due) == [0, 500, 1000, 1500]
 
 
-def test_events_are_the_same_for_the_same_seed_and_of_the_stated_size() -> None:
-    due = load.intended_ns(500, 2000.0)
-    first, again, other = (
-        load.prepare(SCENARIO, SCENARIO.draw(seed, 500), due, seed) for seed in (1, 1, 2)
-    )  # fmt: skip
+@pytest.mark.parametrize("work", SCENARIOS.values(), ids=list(SCENARIOS))
+def test_events_are_the_same_for_the_same_seed_and_of_the_stated_size(work: Scenario) -> None:
+    due = due_us(intended_ns(500, 2000.0))
+    first, again, other = (load.prepare(work, work.generate(seed, due), 500, seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-    assert {len(message.value or b"") for message in first} == {SCENARIO.event_bytes}
+    assert {len(message.value or b"") for message in first} == {work.event_bytes}
 
 
 def test_events_can_be_read_as_what_they_are() -> None:
-    keys = SCENARIO.draw(1, 3)
-    messages = load.prepare(SCENARIO, keys, load.intended_ns(3, 1000.0), 1)
+    drawn = list(RUNNING_COUNT.generate(1, [0, 1000, 2000]))
+    messages = load.prepare(RUNNING_COUNT, drawn, 3, 1)
     rows = [row_decoder(Source("in"))(message.value or b"") for message in messages]
-    names = [SCENARIO.key(int(index)) for index in keys]
-    assert rows == [EventRow(name, f"e{number}", 1, number * 1000) for number, name in enumerate(names)]
-    assert [message.key for message in messages] == [name.encode() for name in names]
+    assert rows == [EventRow(event.key, event.id, 1, event.time_us) for event in drawn]
+    assert [message.key for message in messages] == [(event.key or "").encode() for event in drawn]
 
 
 def test_keys_are_drawn_uniformly() -> None:
-    counts = np.bincount(SCENARIO.draw(1, 1_000_000), minlength=SCENARIO.keys)
-    assert len(counts) == SCENARIO.keys
+    drawn = Counter(event.key for event in RUNNING_COUNT.generate(1, range(1_000_000)))
+    assert len(drawn) == KEYS
     # Chi-square over its degrees of freedom is 1 +- sqrt(2 / 9999) for uniform draws; six of these on either side.
-    assert ((counts - 100) ** 2 / 100).mean() == pytest.approx(1, abs=0.085)
+    assert sum((count - 100) ** 2 / 100 for count in drawn.values()) / KEYS == pytest.approx(1, abs=0.085)
+
+
+def test_a_replaced_key_takes_one_partition() -> None:
+    counted = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
+    work = replace(RUNNING_COUNT, pipeline=counted)
+    with pytest.raises(InvalidPlan, match="say --partitions 1"):
+        plan(scenario=work)
+    assert plan(scenario=work, partitions=1).events(5.0) == 50_000

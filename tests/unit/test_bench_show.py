@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench import runs
-from bench.cell import Figures, Result
 from bench.measure import Benchmark
 from bench.plan import Plan
+from bench.result import Figures, Result
 from bench.show import show
 from engines.contract import StateSize
 from scenarios.running_count import SCENARIO
@@ -27,7 +27,14 @@ FIGURES = Figures(
     repeats=0,
 )
 RIGHT = Result(
-    engine="an-engine", title="", versions={}, warmup_s=5, warmup_because="", outcome=Outcome.RIGHT, figures=FIGURES
+    engine="an-engine",
+    scenario="running-count",
+    title="",
+    versions={},
+    warmup_s=5,
+    warmup_because="",
+    outcome=Outcome.RIGHT,
+    figures=FIGURES,
 )
 WRONG = replace(RIGHT, outcome=Outcome.WRONG, reason="a count fell back", figures=None)
 UNDECIDED = replace(RIGHT, outcome=Outcome.UNDECIDED, reason="it died", figures=None)

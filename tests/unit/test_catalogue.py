@@ -10,7 +10,10 @@ from semantics.catalogue import FAMILIES, all_expectations, find
 from semantics.errors import UnknownName
 from semantics.expectation import Expectation
 from semantics.oracle import predict
+from semantics.pipeline import Dedup, clock
 from semantics.rules import CONTRACT
+from semantics.time import us
+from semantics.timeline import Crash, Restart
 from semantics.verdict import undemanded
 
 EVERY = pytest.mark.parametrize("expectation", all_expectations(), ids=lambda expectation: expectation.id)
@@ -47,3 +50,18 @@ def test_every_prediction_is_settled_before_the_next_step() -> None:
 def test_an_unknown_id_is_answered_with_the_closest() -> None:
     with pytest.raises(UnknownName, match="Did you mean WM-01"):
         find("WM_01")
+
+
+def test_sixty_are_for_newcomers() -> None:
+    """Those that show the most. Restarts and crashes cost seconds each."""
+    core = [e for e in all_expectations() if e.core]
+    assert len(core) == 60
+    assert {e.family for e in core} == set(FAMILIES)
+    assert sum(any(isinstance(step, Crash | Restart) for step in e.timeline) for e in core) <= 12
+
+
+def test_dedup_asks_for_no_horizon_but_the_delay() -> None:
+    """No other can be had from every engine."""
+    for pipeline in (e.pipeline for e in all_expectations()):
+        if isinstance(pipeline, Dedup):
+            assert us(pipeline.horizon) == clock(pipeline.input)

@@ -30,14 +30,24 @@ from semantics.verdict import Value, Verdict
 MOST_BYTES = 1_900_000
 """A page is an attachment: above this it goes without drawings, and says so."""
 _NOT_RUN = (Value.UNSUPPORTED, Value.NOT_IMPLEMENTED)
+_LEGEND = {
+    Value.HOLDS: "as demanded",
+    Value.DEVIATES: "not as demanded, but exactly as the engine's declaration predicts",
+    Value.REFUSES: "the engine itself refuses the job, as it declares",
+    Value.NOT_IMPLEMENTED: "not run: our adapter has no translation yet",
+    Value.UNSUPPORTED: "not run: the engine's design lacks it",
+    Value.STALE: "as demanded, but not as declared: the declaration is wrong",
+    Value.BROKEN: "neither as demanded nor as declared",
+    Value.UNKNOWN: "could not be decided",
+}
 _WORDS = {
     Value.HOLDS: "hold",
     Value.DEVIATES: "deviate, exactly as its declaration predicts",
-    Value.REFUSES: "are refused by the engine itself, as it declares",
-    Value.NOT_IMPLEMENTED: "were not run: our adapter has no translation yet",
-    Value.UNSUPPORTED: "were not run: the engine's design lacks it",
-    Value.STALE: "hold though its declaration says otherwise: it must be corrected",
-    Value.BROKEN: "are BROKEN: neither as demanded nor as declared",
+    Value.REFUSES: "refused by the engine itself, as it declares",
+    Value.NOT_IMPLEMENTED: "not run: our adapter has no translation yet",
+    Value.UNSUPPORTED: "not run: the engine's design lacks it",
+    Value.STALE: "hold, though its declaration says otherwise: it must be corrected",
+    Value.BROKEN: "BROKEN: neither as demanded nor as declared",
     Value.UNKNOWN: "could not be decided",
 }
 
@@ -62,6 +72,7 @@ class Entry:
     """One expectation with all its cells, in the order of the columns; None: not asked of that engine."""
 
     id: str
+    family: str
     claim: str
     core: bool
     because: str
@@ -106,7 +117,7 @@ def _view(folder: Path) -> dict[str, Any]:
     about = manifest(folder)
     verdicts = read_verdicts(folder)
     cells = _Cells(folder, verdicts)
-    entries = [(e.family, _entry(e, cells, verdicts)) for e in _played(verdicts)]
+    entries = [_entry(expectation, cells, verdicts) for expectation in _played(verdicts)]
     benched = records(folder, "bench")
     measured = [record for record in benched if record["figures"] is not None]
     return {
@@ -114,12 +125,10 @@ def _view(folder: Path) -> dict[str, Any]:
         "about": about,
         "summary": tuple(_summary(verdicts)),
         "columns": [_column(name, verdicts[name], cells.titles[name], about) for name in verdicts],
-        "families": [(title, family) for key, title in FAMILIES.items() if (family := [e for f, e in entries if f == key])],
-            (FAMILIES[f], [entry for of, entry in entries if of == f]) for f in FAMILIES if f in dict(entries)
-        ],
+        "families": _families(entries),
         "strays": tuple(_strays(verdicts)),
-        "whys": _whys([entry for _, entry in entries]),
-        "legend": [(matrix.GLYPHS[value], value, _WORDS[value]) for value in Value],
+        "whys": _whys(entries),
+        "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
         "benched": benched,
         "charts": [charts.latency(measured), charts.state(measured)] if measured else [],
         "left_out": tuple(_left_out(verdicts)),
@@ -176,6 +185,7 @@ def _entry(expectation: Expectation, cells: _Cells, verdicts: Mapping[str, Mappi
     ]
     return Entry(
         id=expectation.id,
+        family=expectation.family,
         claim=expectation.claim,
         core=expectation.core,
         because=expectation.because,
@@ -197,6 +207,12 @@ def _strays(verdicts: Mapping[str, Mapping[str, Verdict]]) -> Iterator[tuple[str
         yield from ((name, id, verdict.value) for id, verdict in column.items() if id not in known)
 
 
+def _families(entries: Sequence[Entry]) -> list[tuple[str, list[Entry]]]:
+    """Return the entries of each family that has any, under its name."""
+    grouped = {family: [entry for entry in entries if entry.family == family] for family in FAMILIES}
+    return [(FAMILIES[family], members) for family, members in grouped.items() if members]
+
+
 def _summary(verdicts: Mapping[str, Mapping[str, Verdict]]) -> Iterator[str]:
     failed = {f"{id} on {name}" for name, column in verdicts.items() for id, v in column.items() if v.value.fails}
     if not verdicts:
@@ -214,7 +230,7 @@ def _column(name: str, column: Mapping[str, Verdict], title: str, about: Mapping
         name=name,
         title=title,
         versions=", ".join(f"{part} {version}" for part, version in recorded.items()) or "not recorded",
-        sentences=tuple(f"{count} {_WORDS[value]}" for value, count in counted if count),
+        sentences=tuple(f"{count} of {len(column)} {_WORDS[value]}" for value, count in counted if count),
     )
 
 

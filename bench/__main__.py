@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="[doctor | compare | check | report | explain | list]")
     commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
     compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
+    compare.add_argument("--all", action="store_true", help="all expectations, engines, planted bugs and scenarios")
     _of_records(commands)
     for command in (top, compare):
         # A subcommand's own default would overwrite what was said before it.
@@ -100,9 +101,10 @@ def _run(asked: argparse.Namespace) -> int:
 
             return doctor()
         case "compare":
-            from bench.compare import main as compare
+            from bench import compare
 
-            return compare(broker=asked.broker, output=asked.output, seed=asked.seed)
+            extent = compare.everything() if asked.all else compare.core()
+            return compare.main(broker=asked.broker, output=asked.output, seed=asked.seed, extent=extent)
         case "check":
             from bench.check import main as check
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from bench import matrix
+from bench.plan import SCENARIOS
 from bench.suite import read_verdicts
 from engines.errors import CorruptRun
 from semantics.errors import WeirError
@@ -75,25 +76,32 @@ def _machine(manifest: dict[str, Any]) -> str:
 
 
 def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
-    asked = manifest["arguments"]
+    """Return a table for each scenario, in the order in which they were measured."""
+    names = dict.fromkeys(result.get("scenario", "running-count") for result in benched)
+    return "\n\n".join(_table(name, benched, manifest["arguments"]) for name in names)
+
+
+def _table(name: str, benched: Sequence[dict[str, Any]], asked: dict[str, Any]) -> str:
+    work = SCENARIOS.get(name)
     headings = ("engine", "answers", "p50 ms", "p90 ms", "p99 ms", "max ms")
     more = ("CPU s / 1M events", "state rows", "live", "on disk", "to restore")
     lines = [
-        f"Running count by key, 10 000 keys, {asked.get('rate', 0):g} events/s, {asked.get('duration_s', 0):g} s"
-        " measured after the warm-up. Latency runs from an event's intended send to the first committed row that"
-        " reflects it.",
+        f"**{name}**: {f'{work.claim}; ' if work else ''}{asked.get('rate', 0):g} events/s,"
+        f" {asked.get('duration_s', 0):g} s measured after the warm-up. {f'{work.latency}.' if work else ''}",
         "",
         f"| {' | '.join((*headings, *more))} |",
         f"|---|---|{'--:|' * 9}",
     ]
     for result in benched:
+        if result.get("scenario", "running-count") != name:
+            continue
         figures = result["figures"]
         if figures is None:
             lines.append(f"| {result['title']} | {result['outcome']}: no figures |" + " |" * 9)
             continue
         latency, state = figures["latency_ns"], figures["state"]
-        speed = [_number(latency[name], 1e6) for name in ("p50", "p90", "p99", "max")]
-        sizes = [_number(state[name], 1024, " KiB") for name in ("live_bytes", "disk_bytes", "restore_bytes")]
+        speed = [_number(latency[p], 1e6) for p in ("p50", "p90", "p99", "max")]
+        sizes = [_number(state[size], 1024, " KiB") for size in ("live_bytes", "disk_bytes", "restore_bytes")]
         cells = [*speed, _number(figures["cpu_s_per_million"], 1), _number(state["rows"], 1), *sizes]
         lines.append(f"| {result['title']} | {result['outcome']} | {' | '.join(cells)} |")
     return "\n".join(lines)

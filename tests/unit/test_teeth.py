@@ -20,6 +20,7 @@ from engines.player import Player
 from semantics.catalogue import all_expectations, find
 from semantics.rules import (
     CONTRACT,
+    BadRecord,
     Close,
     DedupForget,
     FilteredClock,
@@ -96,8 +97,12 @@ RULE_CAUGHT_BY = {
     Rules(null_key=NullKey.FAIL): {"TW-04", "SCH-07"},
     Rules(null_join_key=NullJoinKey.MATCH): {"SSJ-11", "SSJ-24"},
     Rules(null_join_key=NullJoinKey.MATCH_IN_FULL): {"SSJ-24", "SSJ-25"},
-    Rules(null_time=NullTime.DROP_SILENTLY): {"WM-12", "SCH-01"},
-    Rules(null_time=NullTime.FAIL): {"WM-12", "SCH-01"},
+    Rules(bad_record=BadRecord.DROP_SILENTLY): {"SCH-01", "SCH-03"},
+    Rules(bad_record=BadRecord.NULL_FIELDS): {"SCH-03", "SCH-05", "SCH-09", "SCH-11"},
+    Rules(bad_record=BadRecord.FAIL): {"SCH-01", "SCH-03"},
+    Rules(null_time=NullTime.DROP_SILENTLY): {"WM-12", "WM-13"},
+    Rules(null_time=NullTime.SQL_NULL): {"WM-12", "WM-13"},
+    Rules(null_time=NullTime.FAIL): {"WM-12", "WM-13"},
     Rules(late_count=LateCount.PER_PARTIAL_AGGREGATE): {"TW-08", "TW-09"},
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},

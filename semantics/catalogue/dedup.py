@@ -132,4 +132,12 @@ EXPECTATIONS = [
         demand=after(["a#x@0", "a#y@100", "a#x@101", "dup:0"]),
         because="How the input is cut into batches must not change what comes out.",
     ),
+    Expectation(
+        "DD-15",
+        "an event without event time is a dead letter, and its id is not known by it",
+        pipeline=_DEDUP,
+        timeline=script("a#x@~", "a#x@1"),
+        demand=after(["dead:1", "state:0"], ["a#x@1", "dup:0"]),
+        because="A broken copy must not keep the good one out.",
+    ),
 ]

@@ -110,7 +110,7 @@ def scenario(name: str) -> Scenario:
 
     A file's name has an ending or a folder: mine.py, ./mine.py.
     """
-    if Path(name).suffix or len(Path(name).parts) > 1:
+    if Path(name).suffix or "/" in name:
         return user.load(Path(name))
     if name not in SCENARIOS:
         raise UnknownName(f"No scenario {name!r}.{did_you_mean(name, SCENARIOS)}")

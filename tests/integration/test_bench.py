@@ -19,9 +19,12 @@ import pytest
 from bench import load, probe
 from bench.__main__ import main
 from bench.latency import percentiles, slip_gate
+from bench.plan import due_us, intended_ns
 from engines.broker.log import KafkaLog
 from engines.process import Child
 from scenarios.running_count import SCENARIO
+from semantics.time import T0_US
+from semantics.timeline import Event
 
 pytestmark = pytest.mark.integration
 WITHIN = timedelta(seconds=30)
@@ -30,6 +33,10 @@ LOAD = ["--rate", "400", "--duration", "5", "--warmup", "1"]
 
 def bench(broker: str, output: Path, *more: str) -> list[str]:
     return ["--broker", broker, "--output", str(output), *LOAD, *more]
+
+
+def drawn(seed: int, count: int, rate: float) -> list[Event]:
+    return list(SCENARIO.generate(seed, due_us(intended_ns(count, rate))))
 
 
 def only_run(output: Path) -> Path:
@@ -46,12 +53,12 @@ def test_right_answers_are_measured(broker: str, tmp_path: Path, capsys: pytest.
     gate = slip_gate(figures["slip_ns"]["p99"], figures["latency_ns"]["p50"])
     assert (code, result["outcome"], result["reason"]) == ((3, "undecided", gate) if gate else (0, "right", ""))
     assert figures["samples"] == 2000
-    assert figures["state"]["rows"] == figures["keys"] == len(np.unique(SCENARIO.draw(1, 2400)))
+    assert figures["state"]["rows"] == figures["keys"] == len({event.key for event in drawn(1, 2400, 400)})
     assert figures["cpu_s_per_million"] is None
 
     run = only_run(tmp_path)
     assert told["run"] == str(run)
-    raw = np.load(run / "reference" / "latency.npy")
+    raw = np.load(run / "reference-running-count" / "latency.npy")
     assert raw.min() > 0
     assert percentiles(raw) == figures["latency_ns"]
     assert json.loads((run / "run.json").read_text())["status"] == "complete"
@@ -65,7 +72,57 @@ def test_wrong_answers_have_no_figures(broker: str, tmp_path: Path, capsys: pyte
     assert "WRONG: lost: the last count of a key is below its events sent" in told
     assert "no figures" in told
     assert json.loads((only_run(tmp_path) / "bench.jsonl").read_text())["figures"] is None
-    assert not (only_run(tmp_path) / "reference-lost-update" / "latency.npy").exists()
+    assert not (only_run(tmp_path) / "reference-lost-update-running-count" / "latency.npy").exists()
+
+
+def test_final_rows_of_windows_are_measured(broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(bench(broker, tmp_path, "--engine", "reference", "--scenario", "tumbling-count", "--json"))
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    figures = result["figures"]
+    assert figures is not None, result["reason"]
+    gate = slip_gate(figures["slip_ns"]["p99"], figures["latency_ns"]["p50"])
+    assert (code, result["outcome"], result["reason"]) == ((3, "undecided", gate) if gate else (0, "right", ""))
+    assert np.load(only_run(tmp_path) / "reference-tumbling-count" / "latency.npy").min() > 0
+    assert figures["state"]["rows"] > 0
+
+
+def test_wrong_final_rows_have_no_figures(broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(bench(broker, tmp_path, "--bug", "end-inclusive", "--scenario", "tumbling-count")) == 1
+    assert "WRONG: lost: a window's final row never came" in capsys.readouterr().out
+
+
+MINE = """
+from pathlib import Path
+from scenarios.replay import replay
+from scenarios.scenario import Scenario
+from semantics.pipeline import Aggregate, Function, Session, Source
+from semantics.time import s
+
+SCENARIO = Scenario(
+    name="visits",
+    claim="clicks a visit",
+    pipeline=Aggregate(Source(delay=s(5)), (Function.COUNT, Function.SUM), window=Session(s(2))),
+    events=replay(Path(__file__).with_name("clicks.jsonl")),
+)
+"""
+
+
+def test_a_scenario_of_ones_own_is_benched_from_a_file(
+    broker: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    with (tmp_path / "clicks.jsonl").open("w") as file:
+        for number in range(500):
+            time_us = T0_US + number * 100_000 - number % 7 * 500_000
+            file.write(json.dumps({"k": f"user-{number % 40}", "t": time_us, "v": number}) + "\n")
+    code = main(
+        bench(broker, tmp_path / "runs", "--engine", "reference", "--scenario", str(tmp_path / "mine.py"), "--json")
+    )
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    figures = result["figures"]
+    assert figures is not None, result["reason"]
+    assert code == (3 if slip_gate(figures["slip_ns"]["p99"], figures["latency_ns"]["p50"]) else 0)
+    assert figures["samples"] > 0
 
 
 def test_a_dead_broker_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +156,7 @@ async def test_generator_and_probe_agree_without_any_engine(broker: str, tmp_pat
             "load": load.Task(
                 bootstrap=broker,
                 topic=topic,
+                partitions=2,
                 scenario=SCENARIO.name,
                 seed=3,
                 rate=1000,
@@ -106,7 +164,11 @@ async def test_generator_and_probe_agree_without_any_engine(broker: str, tmp_pat
                 sent=str(tmp_path / "sent.npy"),
             ),
             "probe": probe.Task(
-                bootstrap=broker, topic=topic, partitions=2, scenario=SCENARIO.name, rows=str(tmp_path / "rows.npy")
+                bootstrap=broker,
+                topic=topic,
+                partitions=2,
+                rows=str(tmp_path / "rows.npy"),
+                values=str(tmp_path / "rows.bin"),
             ),
         }
         children = {
@@ -130,21 +192,22 @@ async def test_generator_and_probe_agree_without_any_engine(broker: str, tmp_pat
         messages = log.read({(topic, number): (0, end) for number, end in sent.ends.items()})
     assert sent.unsure == {}
     assert sum(sent.ends.values()) == 1000
-    # Events carry no count, so to the probe each is a row that it does not know: seen, and never taken for a count.
     assert read["reached"]
     rows = np.load(tmp_path / "rows.npy")
     assert sorted(zip(rows["partition"].tolist(), rows["offset"].tolist(), strict=True)) == [
         (number, offset) for number, end in sorted(sent.ends.items()) for offset in range(end)
     ]
-    assert set(rows["key"].tolist()) == {-1}
-    due = load.intended_ns(1000, 1000)
-    expected = load.prepare(SCENARIO, SCENARIO.draw(3, 1000), due, 3)
+    expected = load.prepare(SCENARIO, drawn(3, 1000, 1000), 1000, 3)
+    values = {(place[1], message.offset): message.value for place, found in messages.items() for message in found}
+    read_in_order = [values[place] for place in zip(rows["partition"].tolist(), rows["offset"].tolist(), strict=True)]
+    assert (tmp_path / "rows.bin").read_bytes() == b"".join(value or b"" for value in read_in_order)
+    assert rows["size"].tolist() == [len(value or b"") for value in read_in_order]
     assert sorted((m.key, m.value) for place in messages.values() for m in place) == sorted(
         (m.key, m.value) for m in expected
     )
     homes = {(message.key, place) for place, found in messages.items() for message in found}
     assert len(homes) == len({key for key, _ in homes})
-    assert (np.load(tmp_path / "sent.npy") >= due).all()
+    assert (np.load(tmp_path / "sent.npy") >= intended_ns(1000, 1000)).all()
 
 
 def _mentioning(path: Path) -> list[psutil.Process]:

@@ -31,11 +31,11 @@ def main(id: str, name: str, *, run: Path | None, output: Path) -> int:
     declaration = engine.declaration(variant)
     folder, history = (newest if run is None else from_run)(run or output, name, expectation)
     if history is None:
-        verdict = foreseen(expectation, declaration)
+        says, verdict = foreseen(expectation, declaration)
     else:
         verdict = judged(expectation, name, declaration, history).verdict
-    story = tell(expectation, name, declaration, verdict, history)
-    print("\n".join(lines(story)))
+        says = verdict.value.value
+    print("\n".join(lines(tell(expectation, name, declaration, verdict, history), says)))
     print()
     if folder is None:
         print(f"observed: no run in {output} holds this cell; the verdict is what the declaration predicts")
@@ -68,22 +68,27 @@ def newest(output: Path, name: str, expectation: Expectation) -> tuple[Path | No
     return None, None
 
 
-def foreseen(expectation: Expectation, declaration: Declaration) -> Verdict:
-    """Return the verdict that the declaration leads one to expect. Nothing is played.
+def foreseen(expectation: Expectation, declaration: Declaration) -> tuple[str, Verdict]:
+    """Return what the declaration leads one to expect, in words, and as a verdict. Nothing is played.
 
-    If the script leaves several open, what does not hold is told.
+    If the script leaves several open, the verdict is the one that does not simply hold.
     """
     foretold = foretell(expectation, declaration)
-    value, rules = foretold.values[-1], declaration.rules
-    found = explain(expectation, rules) if value is Value.DEVIATES and undemanded(expectation, rules) else ()
-    return Verdict(value=value, reason=foretold.reason, rules=found)
+    says = f"{' or '.join(value.value for value in foretold.values)} (predicted, not played)"
+    found: tuple[tuple[str, ...], ...] = ()
+    if undemanded(expectation, declaration.rules):
+        found = explain(expectation, declaration.rules)
+    elif foretold.values == (Value.HOLDS, Value.DEVIATES):
+        # The prediction holds; what a kill repeats is beyond it.
+        found = (("sink",),)
+    value = foretold.values[-1]
+    return says, Verdict(value=value, reason=foretold.reason, rules=found if value is Value.DEVIATES else ())
 
 
-def lines(story: Story) -> Iterator[str]:
-    """Yield the story as text."""
-    expectation, verdict = story.expectation, story.verdict
-    value = verdict.value.value if story.played else f"{verdict.value.value} (predicted, not played)"
-    yield f"{expectation.id} on {story.title} ({story.engine}): {value}"
+def lines(story: Story, says: str) -> Iterator[str]:
+    """Yield the story as text, with the verdict in words."""
+    expectation = story.expectation
+    yield f"{expectation.id} on {story.title} ({story.engine}): {says}"
     yield f"  claim  {expectation.claim}"
     yield f"  job    {describe(expectation.pipeline)}"
     yield ""
@@ -103,8 +108,11 @@ def lines(story: Story) -> Iterator[str]:
 
 def answers(scene: Scene) -> Iterator[tuple[str, str]]:
     """Yield "demanded", "predicted" and, if there is one, "observed", each with its rows and figures."""
-    yield "demanded", _answer(scene, [row.demanded for row in scene.lines], [f.demanded for f in scene.figures])
-    yield "predicted", _answer(scene, [row.predicted for row in scene.lines], [f.predicted for f in scene.figures])
+    demanded = _answer(scene, [row.demanded for row in scene.lines], [f.demanded for f in scene.figures])
+    before = " ".join(row.text for row in scene.lines for _ in range(row.allowed))
+    yield "demanded", f"{demanded} (before that, perhaps: {before})" if before else demanded
+    predicted = _answer(scene, [row.predicted for row in scene.lines], [f.predicted for f in scene.figures])
+    yield "predicted", f"{predicted} (each at least once)" if scene.repeats else predicted
     if scene.observed:
         counts = [row.observed or 0 for row in scene.lines]
         yield "observed", _answer(scene, counts, [figure.observed or "" for figure in scene.figures])
@@ -119,7 +127,7 @@ def _answer(scene: Scene, counts: Sequence[int], figures: Sequence[str]) -> str:
 def _why(story: Story) -> Iterator[str]:
     if story.verdict.value is Value.HOLDS:
         return
-    yield f"why it {story.verdict.value.value}" if story.reasons else story.verdict.value.value
+    yield "why it deviates" if story.reasons else story.verdict.value.value
     if not story.reasons:
         yield f"  {story.verdict.reason}"
     for number, found in enumerate(story.reasons):

@@ -16,8 +16,8 @@ from semantics.notation import print_row, print_step, print_time
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit
 from semantics.rows import EventRow, PairRow, Ref, Row, sort_key
-from semantics.rules import CONTRACT
-from semantics.timeline import Step
+from semantics.rules import CONTRACT, Sink
+from semantics.timeline import Crash, Step
 from semantics.verdict import Observed, Verdict, observe
 
 
@@ -28,6 +28,8 @@ class Line:
     row: Row
     text: str
     demanded: int
+    allowed: int
+    """How often it may come out beyond that: a value that the key had before its last one."""
     predicted: int
     observed: int | None
 
@@ -52,6 +54,8 @@ class Scene:
     """Whether it is the first step whose observation was not as demanded."""
     lines: tuple[Line, ...]
     figures: tuple[Figure, ...]
+    repeats: bool
+    """Whether the prediction is each row at least once: a kill struck, and the sink repeats what it had written."""
     observed: bool
     """Whether there is an observation of this step at all."""
     contract_wm: int | None
@@ -115,8 +119,17 @@ def tell(
                 step=step,
                 text=print_step(step),
                 wrong=verdict.step == number,
-                lines=_lines(demanded[number], predicted[number].rows, None if shown is None else shown.rows, ids),
+                lines=_lines(
+                    demanded[number],
+                    predicted[number].rows,
+                    None if shown is None else shown.rows,
+                    ids=ids,
+                    updates=_updates(expectation),
+                ),
                 figures=_figures(outcome[number].figures, predicted[number], shown),
+                repeats=number > 0
+                and isinstance(expectation.timeline[number - 1], Crash)
+                and declaration.rules.sink is Sink.AT_LEAST_ONCE,
                 observed=shown is not None,
                 contract_wm=contract[number].wm,
                 engine_wm=predicted[number].wm if told is None else told,
@@ -141,7 +154,7 @@ def _reason(declaration: Declaration, rule: str) -> Reason:
     value = getattr(declaration.rules, rule)
     return Reason(
         rule=rule,
-        decides=(type(value).__doc__ or "").strip(),
+        decides=(type(value).__doc__ or "").strip().partition(". ")[0].rstrip(".") + ".",
         value=value.name,
         means=meaning(value),
         contract=getattr(CONTRACT, rule).name,
@@ -159,9 +172,12 @@ def _demand(
     """
     outcome = min(expectation.demand, key=lambda o: _distance(_demanded(o, ids), near))
     contract = _nearest(predict(expectation.pipeline, expectation.timeline), _demanded(outcome, ids), ids)
-    updates = isinstance(expectation.pipeline, Aggregate) and expectation.pipeline.emit is Emit.UPDATE
-    rows: list[Sequence[Row]] = [step.rows for step in (contract if updates else outcome)]
+    rows: list[Sequence[Row]] = [step.rows for step in (contract if _updates(expectation) else outcome)]
     return outcome, rows, contract
+
+
+def _updates(expectation: Expectation) -> bool:
+    return isinstance(expectation.pipeline, Aggregate) and expectation.pipeline.emit is Emit.UPDATE
 
 
 def _nearest(predictions: Iterable[Prediction], near: Sequence[Counter[str]], ids: bool) -> Prediction:
@@ -184,19 +200,22 @@ def _counted(rows: Iterable[Row], ids: bool) -> Counter[str]:
 
 
 def _lines(
-    demanded: Iterable[Row], predicted: Iterable[Row], observed: Iterable[Row] | None, ids: bool
+    demanded: Sequence[Row], predicted: Iterable[Row], observed: Iterable[Row] | None, *, ids: bool, updates: bool
 ) -> tuple[Line, ...]:
     answers = [list(demanded), list(predicted), list(observed or ())]
     rows: dict[str, Row] = {}
     for row in sorted((row for answer in answers for row in answer), key=sort_key):
         bare = row if ids else _without_ids(row)
         rows.setdefault(print_row(bare), bare)
-    want, expect, saw = (_counted(answer, ids) for answer in answers)
+    # Of updates only the last row of a key is demanded; those before are values that it had.
+    due = {(row.key, getattr(row, "start_us", None)): row for row in demanded}.values() if updates else demanded
+    want, had, expect, saw = (_counted(answer, ids) for answer in (due, *answers))
     return tuple(
         Line(
             row=row,
             text=text,
             demanded=want[text],
+            allowed=had[text] - want[text],
             predicted=expect[text],
             observed=None if observed is None else saw[text],
         )

@@ -71,8 +71,11 @@ def _window(window: Window) -> str:
 
 def _input(stream: Stream) -> str:
     origin = source(stream)
-    behind = "has no watermark" if origin.delay is None else f"has its watermark {seconds(origin.delay)} behind"
-    return " ".join([f"input {origin.name} {behind}", *(f"then {_step(step)}" for step in steps(stream))])
+    clock = (
+        "no watermark" if origin.delay is None else f"watermark {seconds(origin.delay)} behind the highest time seen"
+    )
+    name = "" if origin.name == "in" else f"input {origin.name}: "
+    return ", ".join([f"{name}{clock}", *(_step(step) for step in steps(stream))])
 
 
 def _step(step: Filter | Select | KeyBy) -> str:

@@ -119,7 +119,6 @@ def _view(folder: Path) -> dict[str, Any]:
     cells = _Cells(folder, verdicts)
     entries = [_entry(expectation, cells, verdicts) for expectation in _played(verdicts)]
     benched = records(folder, "bench")
-    measured = [record for record in benched if record["figures"] is not None]
     return {
         "run": folder.resolve().name,
         "about": about,
@@ -130,7 +129,8 @@ def _view(folder: Path) -> dict[str, Any]:
         "whys": _whys(entries),
         "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
         "benched": benched,
-        "charts": [charts.latency(measured), charts.state(measured)] if measured else [],
+        "charts": _charts(benched),
+        "controls": [(record["engine"], len(record["caught_by"])) for record in records(folder, "controls")],
         "left_out": tuple(_left_out(verdicts)),
         "drawings": True,
     }
@@ -166,7 +166,7 @@ def _whole(cell: Cell, story: Story) -> Cell:
         line=cell.line,
         story=story,
         drawing=None if refused else timeline.draw(story),
-        text="\n".join(lines(story)),
+        text="\n".join(lines(story, cell.value.value)),
     )
 
 
@@ -247,6 +247,15 @@ def _whys(entries: Sequence[Entry]) -> list[Why]:
         reasons = stories[0].reasons if stories else ()
         whys.append(Why(engine=engine, reasons=reasons, line=line, ids=tuple(id for id, _ in members)))
     return whys
+
+
+def _charts(benched: Sequence[Mapping[str, Any]]) -> list[tuple[str, Picture, Picture]]:
+    """Return each scenario's name with its latencies and state sizes."""
+    measured: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in benched:
+        if record["figures"] is not None:
+            measured[record.get("scenario", "")].append(record)
+    return [(scenario, charts.latency(results), charts.state(results)) for scenario, results in measured.items()]
 
 
 def _left_out(verdicts: Mapping[str, Mapping[str, Verdict]]) -> Iterator[str]:

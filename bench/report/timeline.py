@@ -21,7 +21,7 @@ ROW = 20
 HEAD = 44
 STEP = 64
 """Left of the axis: "step 12"."""
-ANSWER = 80
+ANSWER = 84
 MOST_INSTANTS = 60
 MOST_LINES = 12
 """Rows of a step; more are counted."""
@@ -91,7 +91,7 @@ class _Drawing:
         self._sent(scene)
         turn = self.at
         for line in scene.lines[:MOST_LINES]:
-            self._line(line)
+            self._line(line, scene.repeats)
         if len(scene.lines) > MOST_LINES:
             self._put(Text(self.rows_at, self.at + 14, f"and {len(scene.lines) - MOST_LINES} rows more", "dim"))
         for figure in scene.figures:
@@ -126,15 +126,17 @@ class _Drawing:
         self.shapes += shapes
         self.at += ROW
 
-    def _line(self, line: Line) -> None:
+    def _line(self, line: Line, repeats: bool) -> None:
         shown = line.predicted if line.observed is None else line.observed
-        style = "missing" if shown < line.demanded else "extra" if shown > line.demanded else "agreed"
-        counts = [line.demanded, line.predicted, *([] if line.observed is None else [line.observed])]
+        most = line.demanded + line.allowed
+        style = "missing" if shown < line.demanded else "extra" if shown > most else "agreed"
         answers = [
-            Text(self._answer(n), self.at + 14, _count(count), style, "middle") for n, count in enumerate(counts)
+            "may come" if line.allowed and not line.demanded else _count(line.demanded),
+            f"{_count(line.predicted)} or more" if repeats and line.predicted else _count(line.predicted),
+            *([] if line.observed is None else [_count(line.observed)]),
         ]
-        text = Text(self.rows_at, self.at + 14, plain(line.text, 40), style)
-        self._put(*self._row(line.row, style), text, *answers)
+        texts = [Text(self._answer(n), self.at + 14, told, style, "middle") for n, told in enumerate(answers)]
+        self._put(*self._row(line.row, style), Text(self.rows_at, self.at + 14, plain(line.text, 40), style), *texts)
 
     def _figure(self, figure: Figure) -> None:
         told = [figure.demanded, figure.predicted, *([] if figure.observed is None else [figure.observed])]

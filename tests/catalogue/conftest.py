@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import matrix, runs, suite
+from bench import matrix, report, runs, suite
 from engines import registry
 from engines.broker.log import KafkaLog
 from semantics.catalogue import all_expectations
+from semantics.errors import WeirError
 from semantics.expectation import Expectation
 
 _CELLS = pytest.StashKey[dict[str, dict[str, suite.Result]]]()
@@ -100,6 +101,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         console.print(f"{engine}: {matrix.counts(column.values())}", highlight=False)
     for line in matrix.deviations(cells):
         console.print(line, highlight=False, markup=False)
+    try:
+        console.print(f"report: {report.write(config.stash[_RUN].path)}", highlight=False, soft_wrap=True)
+    except WeirError as error:
+        # The verdicts stand without it; nobody shall lose a suite's results to a page.
+        console.print(f"no report: {error}", highlight=False, markup=False)
     console.print(f"record: {config.stash[_RUN].path}", highlight=False)
     assert isinstance(console.file, io.StringIO)
     terminalreporter.write_line("")

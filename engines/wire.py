@@ -85,7 +85,7 @@ def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:
             names = [function.value for function in functions]
 
             def values(wire: _Wire) -> Values:
-                return tuple((name, _present(getattr(wire, name), name)) for name in names)
+                return tuple((name, getattr(wire, name)) for name in names)
 
             def window_row(data: bytes) -> Row:
                 wire = _decode(data)
@@ -107,7 +107,7 @@ def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:
 
             def event_row(data: bytes) -> Row:
                 wire = _decode(data)
-                return EventRow(wire.k, wire.i or "", _present(wire.v, "v"), _offset(wire.t))
+                return EventRow(wire.k, wire.i or "", wire.v, _offset(wire.t))
 
             return event_row
 

@@ -67,7 +67,7 @@ def print_event(event: Event | Raw) -> str:
     suffix = f"/{event.partition}" if event.partition else ""
     if isinstance(event, Raw):
         return f"raw({prefix}{event.value!r}{suffix})"
-    value = "" if event.value == 1 else f"={event.value}"
+    value = "" if event.value == 1 else f"={_print_value(event.value)}"
     return f"{prefix}{_print_key(event.key)}#{event.id}{value}@{print_time(event.time_us)}{suffix}"
 
 
@@ -91,7 +91,8 @@ def print_row(row: Row) -> str:
     key = _print_key(row.key)
     match row:
         case EventRow(_, id, value, time_us):
-            return f"{key}{f'#{id}' if id else ''}{'' if value == 1 else f'={value}'}@{print_time(time_us)}"
+            said = "" if value == 1 else f"={_print_value(value)}"
+            return f"{key}{f'#{id}' if id else ''}{said}@{print_time(time_us)}"
         case WindowRow(_, start_us, end_us, values):
             return f"{key}[{print_time(start_us)},{print_time(end_us)}){_print_values(values)}"
         case ValueRow(_, values):
@@ -144,6 +145,9 @@ class _Scanner:
     def key(self) -> str | None:
         key = self.take(_KEY, "a key (an identifier, or ~ for null)")
         return None if key == "~" else key
+
+    def value(self) -> int | None:
+        return None if self.next_is("~") else int(self.take(_INTEGER, "a whole number, or ~ for null"))
 
     def time(self) -> int | None:
         if self.next_is("~"):
@@ -200,9 +204,9 @@ def _row(scan: _Scanner) -> Row:
     if scan.text.startswith("{", scan.at):
         return ValueRow(key, _values(scan))
     id = scan.take(_NAME, "an id") if scan.next_is("#") else ""
-    value = 1
+    value: int | None = 1
     if scan.next_is("="):
-        value = int(scan.take(_INTEGER, "a whole number"))
+        value = scan.value()
         if not id and not scan.text.startswith("@", scan.at):
             return ValueRow(key, (("", value),))
     scan.must("@")
@@ -211,9 +215,9 @@ def _row(scan: _Scanner) -> Row:
 
 def _values(scan: _Scanner) -> Values:
     if scan.next_is("="):
-        return (("", int(scan.take(_INTEGER, "a whole number"))),)
+        return (("", scan.value()),)
     scan.must("{")
-    values: dict[str, int] = {}
+    values: dict[str, int | None] = {}
     while not values or not scan.next_is("}"):
         if values:
             scan.must(" ", "a space or '}'")
@@ -223,7 +227,7 @@ def _values(scan: _Scanner) -> Values:
             scan.at = start
             scan.fail(f"{name} is named twice")
         scan.must("=")
-        values[name] = int(scan.take(_INTEGER, "a whole number"))
+        values[name] = scan.value()
     return tuple(values.items())
 
 
@@ -240,8 +244,12 @@ def _print_key(key: str | None) -> str:
 
 def _print_values(values: Values) -> str:
     if len(values) == 1:
-        return f"={values[0][1]}"
-    return "{" + " ".join(f"{name}={value}" for name, value in values) + "}"
+        return f"={_print_value(values[0][1])}"
+    return "{" + " ".join(f"{name}={_print_value(value)}" for name, value in values) + "}"
+
+
+def _print_value(value: int | None) -> str:
+    return "~" if value is None else str(value)
 
 
 def _print_ref(ref: Ref | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-Values: TypeAlias = tuple[tuple[str, int], ...]
-"""Aggregates by name, in the pipeline's order: (("n", 2), ("sum", 9))."""
+Values: TypeAlias = tuple[tuple[str, int | None], ...]
+"""Aggregates by name, in the pipeline's order: (("n", 2), ("sum", 9)). None: of nothing but nulls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class EventRow:
 
     key: str | None
     id: str
-    value: int
+    value: int | None
     time_us: int | None
 
 

@@ -51,7 +51,8 @@ class FilteredClock(Enum):
 
     MOVES = "moves"
     IGNORED = "ignored"
-    """The optimizer pushes the filter below the clock."""
+    """The optimizer pushes the filter below the clock, and filters null keys and times there too where a join can match
+    nothing with them, nor let them out unmatched."""
 
 
 class MultiInput(Enum):
@@ -146,11 +147,24 @@ class NullJoinKey(Enum):
     """In a full outer join only."""
 
 
+class BadRecord(Enum):
+    """What becomes of a record that cannot be read as an event."""
+
+    DEAD_LETTER = "dead-letter"
+    DROP_SILENTLY = "drop-silently"
+    NULL_FIELDS = "null-fields"
+    """Each field that cannot be read is null, all of them where the whole record cannot: an event like any other."""
+    FAIL = "fail"
+
+
 class NullTime(Enum):
     """What becomes of an event without a time where time is needed."""
 
     DEAD_LETTER = "dead-letter"
     DROP_SILENTLY = "drop-silently"
+    SQL_NULL = "sql-null"
+    """No comparison with it is true. Windows drop it; what needs no time passes or counts it; a join keeps it for ever
+    on a side whose unmatched rows come out, and drops it on the other; a dedup takes it for 1970, but never late."""
     FAIL = "fail"
 
 
@@ -201,6 +215,7 @@ class Rules:
     dedup_forget: DedupForget = DedupForget.AFTER_HORIZON
     null_key: NullKey = NullKey.OWN_GROUP
     null_join_key: NullJoinKey = NullJoinKey.NO_MATCH
+    bad_record: BadRecord = BadRecord.DEAD_LETTER
     null_time: NullTime = NullTime.DEAD_LETTER
     late_count: LateCount = LateCount.PER_EVENT
     restart_clock: RestartClock = RestartClock.KEPT

@@ -20,7 +20,8 @@ class Event:
     key: str | None
     time_us: int | None
     id: str = ""
-    value: int = 1
+    value: int | None = 1
+    """None only where an engine reads a record so (`rules.BadRecord`)."""
     input: str = "in"
     partition: int = 0
 

@@ -10,7 +10,7 @@ from semantics.oracle import Parts, Task
 from semantics.oracle.clocks import BEFORE_ALL, Clock, Dump
 from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin, Kept, Side
-from semantics.oracle.operator import NEVER, Aggregating, Missed, Operator, joined
+from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, Operator, joined
 from semantics.oracle.session import Sessions, Span
 from semantics.oracle.simple import Running, parse
 from semantics.oracle.window import Windows
@@ -111,7 +111,7 @@ class SessionsByEventTime(ByEventTime, Sessions):
 class MinMaxExchanged(Aggregating):
     """Takes the higher for the lower."""
 
-    def together(self, left: list[int], right: list[int]) -> list[int]:
+    def together(self, left: Numbers, right: Numbers) -> Numbers:
         other = {Function.MIN: Function.MAX, Function.MAX: Function.MIN}
         parts = zip(self.functions, left, right, strict=True)
         return [joined(other.get(function, function), a, b) for function, a, b in parts]
@@ -291,9 +291,9 @@ class StaleReads(Aggregating):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.read: dict[Hashable, list[int] | None] = {}
+        self.read: dict[Hashable, Numbers | None] = {}
 
-    def raised(self, slot: Hashable, values: list[int] | None, event: Event) -> list[int]:
+    def raised(self, slot: Hashable, values: Numbers | None, event: Event) -> Numbers:
         return super().raised(slot, self.read.setdefault(slot, values), event)
 
 

@@ -14,6 +14,7 @@ from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
 from semantics.rules import (
+    BadRecord,
     DedupForget,
     FilteredClock,
     JoinClock,
@@ -53,7 +54,8 @@ RULES = Rules(
     session_lateness=SessionLateness.OWN_SPAN,
     dedup_forget=DedupForget.AT_HORIZON,
     null_join_key=NullJoinKey.MATCH_IN_FULL,
-    null_time=NullTime.DROP_SILENTLY,
+    bad_record=BadRecord.NULL_FIELDS,
+    null_time=NullTime.SQL_NULL,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
     restart_clock=RestartClock.GLOBAL_ONLY,
     sink=Sink.AT_LEAST_ONCE,
@@ -67,7 +69,7 @@ _SOURCES = {
     "watermark_start": f"{_STREAMING}/runtime/WatermarkTracker.scala: globalWatermarkMs starts at 0, "
     "and an input without events counts as 0",
     "filtered_clock": f"{_PULL}/48570 (SPARK-50046): filters are pushed below the watermark node; "
-    f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin",
+    f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin, and InferFiltersFromConstraints for joins",
     "join_clock": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateValueWatermark subtracts 1 from whole "
     "milliseconds, because state is cleaned up inclusively",
     "row_lateness": f"{_PULL}/56043: every row whose event time equals the watermark is dropped; "
@@ -78,8 +80,11 @@ _SOURCES = {
     "and evicts what the watermark has reached",
     "null_join_key": f"{_STREAMING}/operators/stateful/join/SymmetricHashJoinStateManager.scala: rows meet by the "
     "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
+    "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
+    "malformed JSON; the others are null",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
-    "IsNotNull of the time column",
+    f"IsNotNull of the time column; {_STATEFUL}/statefulOperators.scala: a dedup reads the time as a long, 0 for null, "
+    "and no watermark predicate is true of null",
     "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps nextBatchWatermarkMs alone; "

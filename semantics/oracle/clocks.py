@@ -40,7 +40,7 @@ class Clock:
     @property
     def watermark(self) -> int | None:
         """Return the watermark, or None before there is one."""
-        return None if self.now == BEFORE_ALL else self.now
+        return None if self.now == self._start else self.now
 
     def see(self, input: str, lane: int, time_us: int) -> None:
         """Take note of an event's time; it moves the watermark with the next `advance`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late, time_of
+from semantics.oracle.clocks import BEFORE_ALL, EPOCH, Dump
+from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
 from semantics.pipeline import Dedup
 from semantics.rows import EventRow
 from semantics.rules import DedupForget, Rules
@@ -23,8 +23,8 @@ class Deduping(Operator):
         self.passed: dict[tuple[str | None, str], int] = {}
 
     def take(self, event: Event, before: int) -> Missed | None:
-        time_us = time_of(event)
-        if self.is_late(time_us, before):
+        time_us = EPOCH if event.time_us is None else event.time_us
+        if event.time_us is not None and self.is_late(time_us, before):
             return Missed()
         if (event.key, event.id) in self.passed:
             self.repeat(event)

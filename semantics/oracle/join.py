@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late, time_of
+from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
 from semantics.pipeline import How, Join, clock, source
 from semantics.rows import PairRow, Ref
 from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, Rules
@@ -18,12 +18,12 @@ from semantics.time import us
 from semantics.timeline import Event
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Kept:
-    """A buffered row. `settled`: it needs no padding, or none any more."""
+    """A buffered row; one without a time stays for ever. `settled`: it needs no padding, or none any more."""
 
     id: str
-    time_us: int
+    time_us: int | None
     settled: bool
 
 
@@ -60,18 +60,26 @@ class IntervalJoin(Operator):
         self.left = Side(preserved=how.keeps_left, clocked=left, evicts=right, reach_us=self.hi_us)
         self.right = Side(preserved=how.keeps_right, clocked=right, evicts=left, reach_us=-self.lo_us)
 
+    def uses(self, event: Event) -> bool:
+        side = self.left if event.input == self._left_input else self.right
+        return side.preserved or self.matchable(event)
+
+    def matchable(self, event: Event) -> bool:
+        """Return whether the event can have a partner."""
+        return event.time_us is not None and (event.key is not None or self.null_matches)
+
     def take(self, event: Event, before: int) -> Missed | None:
         is_left = event.input == self._left_input
         side, other = (self.left, self.right) if is_left else (self.right, self.left)
-        row = Kept(event.id, time_of(event), settled=not side.preserved)
-        late = side.clocked and self.is_late(row.time_us, before)
+        row = Kept(event.id, event.time_us, settled=not side.preserved)
+        late = side.clocked and row.time_us is not None and self.is_late(row.time_us, before)
         if late and not (side.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
             return Missed()
-        matchable = event.key is not None or self.null_matches
+        matchable = self.matchable(event)
         if matchable:
             for partner in other.rows.get(event.key, ()):
                 left, right = (row, partner) if is_left else (partner, row)
-                if self.within(right.time_us - left.time_us):
+                if left.time_us is not None and right.time_us is not None and self.within(right.time_us - left.time_us):
                     self.settle(left)
                     self.settle(right)
                     self.rows.append(PairRow(event.key, _ref(left), _ref(right)))
@@ -79,7 +87,7 @@ class IntervalJoin(Operator):
             self.pad(side, event.key, row)
         if not late and (matchable or side.preserved):
             side.rows.setdefault(event.key, []).append(row)
-            if side.evicts:
+            if side.evicts and row.time_us is not None:
                 self.due = min(self.due, row.time_us + side.reach_us)
         return None
 
@@ -108,8 +116,8 @@ class IntervalJoin(Operator):
                 if not row.settled:
                     self.pad(side, key, row)
         sides = [side for side in (self.left, self.right) if side.evicts]
-        bounds = (row.time_us + side.reach_us for side in sides for rows in side.rows.values() for row in rows)
-        self.due = min(bounds, default=NEVER)
+        kept = ((row.time_us, side) for side in sides for rows in side.rows.values() for row in rows)
+        self.due = min((time + side.reach_us for time, side in kept if time is not None), default=NEVER)
 
     def held(self) -> Iterator[str | None]:
         return (key for side in (self.left, self.right) for key, rows in side.rows.items() for _ in rows)
@@ -138,10 +146,10 @@ class IntervalJoin(Operator):
             last = (watermark - side.reach_us) // 1_000 * 1_000 - 1_000
         expired: list[tuple[str | None, Kept]] = []
         for key, rows in list(side.rows.items()):
-            gone = [row for row in rows if row.time_us <= last]
+            gone = [row for row in rows if row.time_us is not None and row.time_us <= last]
             if gone:
                 expired += [(key, row) for row in gone]
-                side.rows[key] = [row for row in rows if row.time_us > last]
+                side.rows[key] = [row for row in rows if row not in gone]
                 if not side.rows[key]:
                     del side.rows[key]
         return expired

@@ -16,7 +16,7 @@ from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin
 from semantics.oracle.operator import Failed, Operator
 from semantics.oracle.session import Sessions
-from semantics.oracle.simple import Pass, Running, parse, through
+from semantics.oracle.simple import Pass, Running, parse, parse_with_nulls, through
 from semantics.oracle.window import Windows
 from semantics.pipeline import (
     Aggregate,
@@ -33,7 +33,16 @@ from semantics.pipeline import (
     streams,
 )
 from semantics.rows import Row
-from semantics.rules import CONTRACT, FilteredClock, LateCount, NullTime, Rules, WatermarkAdvance, WatermarkScope
+from semantics.rules import (
+    CONTRACT,
+    BadRecord,
+    FilteredClock,
+    LateCount,
+    NullTime,
+    Rules,
+    WatermarkAdvance,
+    WatermarkScope,
+)
 from semantics.timeline import Event, Raw
 
 
@@ -75,7 +84,10 @@ class Task:
             if usable is None:
                 continue
             passed = through(self._steps[usable.input], usable)
-            moves = passed is not None or self.rules.filtered_clock is FilteredClock.MOVES
+            pushed = self.rules.filtered_clock is FilteredClock.IGNORED
+            if pushed and passed is not None and not self.operator.uses(passed):
+                passed = None
+            moves = passed is not None or not pushed
             if usable.time_us is not None and moves:
                 self.clock.see(usable.input, usable.partition, usable.time_us)
             if passed is None:
@@ -114,18 +126,36 @@ class Task:
         self.operator.load(state)
 
     def _usable(self, event: Event | Raw) -> Event | None:
-        parsed = parse(event) if isinstance(event, Raw) else event
-        if isinstance(parsed, Event):
-            if parsed.time_us is not None or not self._needs_time:
-                return parsed
-            parsed = "no_time"
+        """Return the event, if it can be used; else do with it what the rules say."""
+        parsed = self._read(event) if isinstance(event, Raw) else event
+        if parsed is None or parsed.time_us is not None or not self._needs_time:
+            return parsed
         match self.rules.null_time:
             case NullTime.DEAD_LETTER:
-                self.dead.append((event, parsed))
+                self.dead.append((event, "no_time"))
             case NullTime.DROP_SILENTLY:
                 pass
+            case NullTime.SQL_NULL:
+                return parsed if self.operator.takes_null_times else None
             case NullTime.FAIL:
                 raise Failed("null_time")
+            case unknown:
+                assert_never(unknown)
+        return None
+
+    def _read(self, raw: Raw) -> Event | None:
+        parsed = parse(raw)
+        if isinstance(parsed, Event):
+            return parsed
+        match self.rules.bad_record:
+            case BadRecord.DEAD_LETTER:
+                self.dead.append((raw, parsed))
+            case BadRecord.DROP_SILENTLY:
+                pass
+            case BadRecord.NULL_FIELDS:
+                return parse_with_nulls(raw)
+            case BadRecord.FAIL:
+                raise Failed("bad_record")
             case unknown:
                 assert_never(unknown)
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.pipeline import Aggregate, Emit, Function
@@ -17,6 +17,9 @@ from semantics.rules import Close, NullKey, RowLateness, Rules
 from semantics.timeline import Event
 
 NEVER = -BEFORE_ALL
+
+Numbers: TypeAlias = list[int | None]
+"""Partial aggregates, in the pipeline's order of functions; None: of nothing but nulls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Failed(Exception):
 class Operator(ABC):
     """One operator of one task."""
 
+    takes_null_times = True
+    """Whether an event without a time comes this far where it is SQL's null; windows filter it."""
     partial = False
     """Whether late events are counted after a partial aggregation, where the engine counts so."""
 
@@ -45,6 +50,11 @@ class Operator(ABC):
         """Nothing closes or expires below it: spares looking."""
         self.dup = 0
         """Repeats held back since the task last asked."""
+
+    def uses(self, event: Event) -> bool:
+        """Return whether the event can matter at all: whether an optimizer that knows the operator may filter it."""
+        del event
+        return True
 
     @abstractmethod
     def take(self, event: Event, before: int) -> Missed | None:
@@ -93,17 +103,17 @@ class Aggregating(Operator):
     def add(self, event: Event, before: int) -> Missed | None:
         """Do what `take` says, for an event whose key may be grouped by."""
 
-    def raised(self, slot: Hashable, values: list[int] | None, event: Event) -> list[int]:
+    def raised(self, slot: Hashable, values: Numbers | None, event: Event) -> Numbers:
         """Return the aggregates of `slot`, a key with its window, after one more event."""
         del slot
-        more = [1 if function is Function.COUNT else event.value for function in self.functions]
+        more: Numbers = [1 if function is Function.COUNT else event.value for function in self.functions]
         return more if values is None else self.together(values, more)
 
-    def together(self, left: list[int], right: list[int]) -> list[int]:
+    def together(self, left: Numbers, right: Numbers) -> Numbers:
         """Return two partial aggregates as one."""
         return [joined(f, a, b) for f, a, b in zip(self.functions, left, right, strict=True)]
 
-    def named(self, values: list[int]) -> Values:
+    def named(self, values: Numbers) -> Values:
         """Return aggregates as rows show them."""
         return tuple(zip((function.value for function in self.functions), values, strict=True))
 
@@ -122,8 +132,10 @@ def reached(end_us: int, watermark: int, rule: Close) -> bool:
     return watermark >= end_us if rule is Close.AT_END else watermark > end_us
 
 
-def joined(function: Function, left: int, right: int) -> int:
-    """Return two partial results of a function as one."""
+def joined(function: Function, left: int | None, right: int | None) -> int | None:
+    """Return two partial results of a function as one; that of nothing but nulls is null."""
+    if left is None or right is None:
+        return right if left is None else left
     match function:
         case Function.COUNT | Function.SUM:
             return left + right
@@ -149,6 +161,6 @@ def row_is_late(time_us: int, watermark: int, rule: RowLateness) -> bool:
 
 
 def time_of(event: Event) -> int:
-    """Return the time of an event that has one: null times never come as far as an operator of time."""
+    """Return the time of an event that has one: null times never come as far as a window."""
     assert event.time_us is not None
     return event.time_us

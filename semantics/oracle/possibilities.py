@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import combinations, product
 from typing import TypeAlias
 
@@ -70,8 +71,7 @@ def predict(
 ) -> frozenset[Prediction]:
     """Return every outcome that an engine with these rules may show.
 
-    A fault changes nothing but what `restart_clock` says. Records that cannot be parsed share the lot of null times
-    (`null_time`), as engines that drop one silently drop the other. Raises `InvalidTimeline`.
+    A fault changes nothing but what `restart_clock` says. Raises `InvalidTimeline`.
     """
     check(timeline, tuple(source.name for source in sources(pipeline)))
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
@@ -95,15 +95,14 @@ def _predict(
     ended: set[Prediction] = set()
     crash: Crash | None = None
     for number, step in enumerate(timeline, 1):
-        late_crash = crash is not None and crash.point is CrashPoint.AFTER_PROGRESS
+        forgets_at = _Moment.of(crash) if forgets else _Moment.NEVER
         after: dict[Dump, set[Prediction]] = {}
         for dump, pasts in paths.items():
             task = parts.task(pipeline, rules, lanes, parts)
             task.load(dump)
-            # A replayed micro-batch is seen by the new process, one that was recorded is not.
-            if forgets and (isinstance(step, Restart) or (crash is not None and not late_crash)):
+            if forgets and isinstance(step, Restart):
                 task.clock.forget()
-            for end in _orders(task, _chunks(step, inputs, lanes), number, arrange, forgets and late_crash):
+            for end in _orders(task, _chunks(step, inputs, lanes), number, arrange, forgets_at):
                 if isinstance(end, Failed):
                     failed = StepResult((), None, 0, 0, 0, 0, failed=str(end))
                     ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
@@ -127,41 +126,78 @@ def _chunks(step: Step, inputs: Sequence[str], lanes: Sequence[int]) -> list[_Ev
             return []
 
 
-def _orders(
-    task: Task, chunks: Sequence[_Events], number: int, arrange: _Arrange, forget: bool
-) -> Iterator[Task | Failed]:
-    """Yield the task after every order or cut of the chunks, each distinct one once.
+class _Moment(Enum):
+    """When in a step the process is a new one. A replayed micro-batch is seen by the new one, a recorded one is not."""
 
-    `forget`: the process is new after the step's first micro-batch, and that one was recorded.
-    """
+    NEVER = "never"
+    AT_START = "at the start"
+    AT_OUTPUT = "with the micro-batch that emits first"
+    AFTER_OUTPUT = "after the micro-batch that emits first"
+
+    @staticmethod
+    def of(crash: Crash | None) -> _Moment:
+        """Return when the process that a crash strikes in this step is followed by the new one."""
+        match crash:
+            case None:
+                return _Moment.NEVER
+            case Crash(CrashPoint.BEFORE_PROCESS | CrashPoint.AFTER_PROCESS):
+                return _Moment.AT_START
+            case Crash(CrashPoint.AFTER_PROGRESS):
+                return _Moment.AFTER_OUTPUT
+            case _:
+                return _Moment.AT_OUTPUT
+
+
+def _orders(
+    task: Task, chunks: Sequence[_Events], number: int, arrange: _Arrange, forgets: _Moment
+) -> Iterator[Task | Failed]:
+    """Yield the task after every order or cut of the chunks, each distinct one once."""
+    if forgets is _Moment.AT_START:
+        task.clock.forget()
     following = _batches if task.rules.watermark_advance is WatermarkAdvance.BATCH else _records
     start = tuple((chunk, 0) for chunk in range(len(chunks)))
-    todo = [(task, start)]
+    todo = [(task, start, forgets)]
     met: set[object] = set()
     while todo:
-        here, left = todo.pop()
+        here, left, forgets = todo.pop()
         if not left:
             yield here
             continue
         for events, idle, rest in following(left, chunks):
             there = here if len(left) == 1 else here.fork()
             try:
-                there.feed(events)
+                there, moment = _run(there, events, forgets)
+                if idle:
+                    there, moment = _run(there, (), moment)
             except Failed as failed:
                 yield failed
                 continue
-            if idle:
-                there.batch(())
-            if forget and left == start:
-                there.clock.forget()
             if left != start or rest:
-                mark = rest, there.dump(), arrange(there.rows), there.late, there.dup, len(there.dead)
+                mark = rest, moment, there.dump(), arrange(there.rows), there.late, there.dup, len(there.dead)
                 if mark in met:
                     continue
                 met.add(mark)
             if len(met) > MOST_STATES:
                 raise InvalidTimeline(f"step {number}: more than {MOST_STATES} orders to try: put a settle between.")
-            todo.append((there, rest))
+            todo.append((there, rest, moment))
+
+
+def _run(task: Task, events: _Events, forgets: _Moment) -> tuple[Task, _Moment]:
+    """Run a micro-batch, or what one chunk is to an engine without; return the task after it, and what is still due."""
+    if forgets in (_Moment.NEVER, _Moment.AT_START):
+        task.feed(events)
+        return task, forgets
+    before, said = task.fork(), len(task.rows)
+    task.feed(events)
+    if len(task.rows) == said:
+        return task, forgets
+    if forgets is _Moment.AT_OUTPUT:
+        task = before
+        task.clock.forget()
+        task.feed(events)
+    else:
+        task.clock.forget()
+    return task, _Moment.NEVER
 
 
 _Ways: TypeAlias = Iterator[tuple[_Events, bool, _Chunks]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Missed, reached, time_of
+from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, time_of
 from semantics.pipeline import Aggregate, Session
 from semantics.rows import WindowRow
 from semantics.rules import Rules, SessionLateness, SessionTouch
@@ -22,11 +22,13 @@ class Span:
     key: str | None
     start_us: int
     end_us: int
-    values: list[int]
+    values: Numbers
 
 
 class Sessions(Aggregating):
     """The open sessions of one task, by key. No two of a key meet."""
+
+    takes_null_times = False
 
     def __init__(self, pipeline: Aggregate, window: Session, rules: Rules) -> None:
         super().__init__(pipeline, rules)

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Missed, Operator
+from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator
 from semantics.pipeline import Filter, KeyBy, Select
 from semantics.rows import EventRow, ValueRow
 from semantics.time import T0_US
@@ -31,7 +31,7 @@ _INT64 = range(-(1 << 63), 1 << 63)
 
 
 def parse(raw: Raw) -> Event | str:
-    """Return the event that a record carries (`engines/wire.py` has the format), or why it cannot be used."""
+    """Return the event that a record carries (`engines/wire.py` has the format), or why it cannot be read."""
     try:
         fields = json.loads(raw.value)
     except (ValueError, RecursionError):
@@ -48,8 +48,31 @@ def parse(raw: Raw) -> Event | str:
     return Event(key, None if time_us is None else time_us - T0_US, id or "", value, raw.input, raw.partition)
 
 
+def parse_with_nulls(raw: Raw) -> Event:
+    """Return the event that a record carries where each field that cannot be read is null."""
+    try:
+        fields = json.loads(raw.value)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {}
+    key, id, value, time_us = (fields.get(name) for name in ("k", "i", "v", "t"))
+    time = _integer(time_us)
+    since = None if time is None else time - T0_US
+    return Event(_text(key), since, _text(id) or "", _integer(value), raw.input, raw.partition)
+
+
+def _integer(value: object) -> int | None:
+    return value if type(value) is int and value in _INT64 else None
+
+
+def _text(value: object) -> str | None:
+    """Return what stands where a text is wanted: JSON of any kind is one."""
+    return value if isinstance(value, str | None) else json.dumps(value, separators=(",", ":"))
+
+
 def evaluate(expression: Expr, event: Event) -> Any:
-    """Return an expression's value for one event; a comparison with null is false."""
+    """Return an expression's value for one event; a comparison with null is false, a sum null."""
     match expression:
         case Field("key"):
             return event.key
@@ -65,7 +88,9 @@ def evaluate(expression: Expr, event: Event) -> Any:
             return evaluate(left, event) or evaluate(right, event)
         case Binary(op, left, right):
             a, b = evaluate(left, event), evaluate(right, event)
-            return False if a is None or b is None else _OPERATORS[op](a, b)
+            if a is None or b is None:
+                return None if op in (Op.ADD, Op.SUBTRACT, Op.MULTIPLY) else False
+            return _OPERATORS[op](a, b)
         case _:
             assert_never(expression)
 
@@ -110,7 +135,7 @@ class Pass(Operator):
 class Running(Aggregating):
     """An aggregate for ever: never late, never evicted, a row for every key that a micro-batch changed."""
 
-    _values: dict[str | None, list[int]]
+    _values: dict[str | None, Numbers]
     _changed: dict[str | None, None]
 
     def __init__(self, *args: Any) -> None:

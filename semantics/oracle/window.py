@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Missed, reached, time_of
+from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, time_of
 from semantics.pipeline import Aggregate, Hopping, Tumbling
 from semantics.rows import WindowRow
 from semantics.rules import Rules
@@ -16,12 +16,14 @@ from semantics.timeline import Event
 class Windows(Aggregating):
     """The open windows of one task: by start, then by key. A tumbling window hops by its own size."""
 
+    takes_null_times = False
+
     def __init__(self, pipeline: Aggregate, window: Tumbling | Hopping, rules: Rules) -> None:
         super().__init__(pipeline, rules)
         self.size_us = us(window.size)
         self.slide_us = us(window.slide) if isinstance(window, Hopping) else self.size_us
         self.offset_us, self.grace_us = us(window.offset), us(window.grace)
-        self._panes: dict[int, dict[str | None, list[int]]] = {}
+        self._panes: dict[int, dict[str | None, Numbers]] = {}
         self._changed: dict[tuple[int, str | None], None] = {}
 
     def add(self, event: Event, before: int) -> Missed | None:
@@ -76,5 +78,5 @@ class Windows(Aggregating):
             self._panes.setdefault(start, {})[key] = list(values)
         self.due = BEFORE_ALL
 
-    def _row(self, start: int, key: str | None, values: list[int]) -> WindowRow:
+    def _row(self, start: int, key: str | None, values: Numbers) -> WindowRow:
         return WindowRow(key, start, start + self.size_us, self.named(values))

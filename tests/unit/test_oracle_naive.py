@@ -115,7 +115,7 @@ def windowed(events: Sequence[Event], window: Tumbling | Hopping) -> list[Row]:
 
 
 def aggregated(events: Sequence[Event]) -> Values:
-    values = [event.value for event in events]
+    values = [event.value or 0 for event in events]
     return ("n", len(values)), ("sum", sum(values)), ("min", min(values)), ("max", max(values))
 
 
@@ -248,7 +248,7 @@ def test_running_aggregates_end_with_the_total(script: tuple[Timeline, list[Even
 def test_stateless_operators(script: tuple[Timeline, list[Event]], rules: Rules) -> None:
     timeline, events = script
     pipeline = Select(Filter(source(), expr(VALUE, ">", 0)), expr(VALUE, "-", 5))
-    expected = Counter(EventRow(e.key, e.id, e.value - 5, e.time_us) for e in events if e.value > 0)
+    expected = Counter(EventRow(e.key, e.id, e.value - 5, e.time_us) for e in events if e.value and e.value > 0)
     assert all(rows == expected for rows in final_rows(pipeline, timeline, rules))
 
 

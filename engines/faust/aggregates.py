@@ -1,20 +1,26 @@
 # ruff: noqa: ARG002  (the signature is the protocol's)
-"""Aggregates: for ever, in tumbling windows, in sessions."""
+"""Aggregates: for ever, in tumbling and hopping windows, in sessions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import add
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, key_of, key_time, time_key
-from engines.faust.operators import Emit, Event, due_until
+from engines.faust.operators import Emit, Event, Refused, due_until
 from engines.faust.table import Table
 from semantics.pipeline import Function
 
 Sums: TypeAlias = tuple[int, ...]
 """The aggregates of one row; a session's begins with its start."""
 KEYS_REMEMBERED = 100_000
+
+
+_TOGETHER: dict[Function, Callable[[int, int], int]] = {
+    Function.COUNT: add, Function.SUM: add, Function.MIN: min, Function.MAX: max,
+}  # fmt: skip
+"""How two partial results of a function become one."""
 
 
 class Functions:
@@ -24,6 +30,8 @@ class Functions:
         self._count = [function is Function.COUNT for function in functions]
         self._ones = (1,) * len(functions) if all(self._count) else ()
         """What an event adds where all functions count: it need not be made anew."""
+        self._together = [_TOGETHER[function] for function in functions]
+        self._additive = all(together is add for together in self._together)
         fields = b"".join(b',"%s":%%d' % function.value.encode() for function in functions)
         self.running_row = b'{"k":%b' + fields + b"}"
         self.window_row = b'{"k":%b,"s":%d,"e":%d' + fields + b"}"
@@ -32,10 +40,12 @@ class Functions:
         return self._ones or tuple([1 if count else value for count in self._count])
 
     def add(self, sums: Sums, value: int) -> Sums:
-        return tuple(map(add, sums, self._ones or self.first(value)))
+        return self.merge(sums, self._ones or self.first(value))
 
     def merge(self, one: Sums, other: Sums) -> Sums:
-        return tuple(map(add, one, other))
+        if self._additive:
+            return tuple(map(add, one, other))
+        return tuple([together(a, b) for together, a, b in zip(self._together, one, other, strict=True)])
 
 
 def encode_sums(sums: Sums) -> bytes:
@@ -56,14 +66,13 @@ class Running:
     def __init__(self, functions: Functions, rows: Table[Sums], names: Names, emit: Emit) -> None:
         self._functions, self._rows, self._names, self._emit = functions, rows, names, emit
 
-    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
         kafka, json, group = self._names[event.k]
         rows, functions = self._rows, self._functions
         sums = rows.get(group)
         sums = functions.first(event.v) if sums is None else functions.add(sums, event.v)
         rows.put(group, sums)
         self._emit(kafka, functions.running_row % (json, *sums))
-        return True
 
     def on_watermark(self, watermark: int) -> None:
         pass
@@ -72,70 +81,99 @@ class Running:
         pass
 
 
-class Tumbling:
-    """Windows by (end, key): the order in which they close."""
+class Span(NamedTuple):
+    """The windows [k*slide + offset, k*slide + offset + size), in microseconds, each final `grace` after its end."""
+
+    size_us: int
+    slide_us: int
+    offset_us: int
+    grace_us: int
+
+    def ends_after(self, first_us: int, time_us: int) -> range:
+        """Return the ends above `first_us` of the windows that hold an instant."""
+        latest = time_us - (time_us - self.offset_us) % self.slide_us
+        return range(latest + self.size_us, max(first_us, time_us), -self.slide_us)
+
+
+class Windows:
+    """Tumbling and hopping windows by (end, key): the order in which they close."""
 
     def __init__(
-        self, size_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
+        self, span: Span, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
     ) -> None:
-        self._size = size_us
+        self._span = span
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
         self._open = BEFORE_ALL
+        """No window that ends before it is open."""
         self.due = NEVER
 
-    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         assert event.t is not None
-        end = event.t - event.t % self._size + self._size
-        if end <= watermark:
-            return False
+        size, _, _, grace = self._span
+        ends = self._span.ends_after(watermark - grace, event.t)
+        if not ends:
+            return Refused.LATE
         kafka, json, group = self._names[event.k]
-        key = time_key(end) + group
-        sums = self._rows.get(key)
-        if sums is None:
-            sums = self._functions.first(event.v)
-            self.due = min(self.due, end)
-        else:
-            sums = self._functions.add(sums, event.v)
-        self._rows.put(key, sums)
-        if not self._final:
-            self._emit(kafka, self._functions.window_row % (json, end - self._size, end, *sums))
-        return True
+        rows, functions = self._rows, self._functions
+        for end in ends:
+            key = time_key(end) + group
+            sums = rows.get(key)
+            if sums is None:
+                sums = functions.first(event.v)
+                self.due = min(self.due, end + grace)
+            else:
+                sums = functions.add(sums, event.v)
+            rows.put(key, sums)
+            if not self._final:
+                self._emit(kafka, functions.window_row % (json, end - size, end, *sums))
+        return None
 
     def on_watermark(self, watermark: int) -> None:
-        closing, self.due = due_until(self._rows, self._open, watermark)
-        self._open = watermark + 1
+        size, _, _, grace = self._span
+        closing, due = due_until(self._rows, self._open, watermark - grace)
+        self._open, self.due = watermark - grace + 1, due + grace
         for key, sums in closing:
             if self._final:
                 kafka, json, _ = self._names[key_of(key[TIME:])]
                 end = key_time(key)
-                self._emit(kafka, self._functions.window_row % (json, end - self._size, end, *sums))
+                self._emit(kafka, self._functions.window_row % (json, end - size, end, *sums))
             self._rows.delete(key)
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._rows, self._open, watermark)
+        grace = self._span.grace_us
+        self._open = watermark - grace + 1
+        self.due = due_until(self._rows, self._open, watermark - grace)[1] + grace
 
 
 class Session:
     """Sessions by (key, end), beside them by end. The sessions of a key neither overlap nor touch."""
 
     def __init__(
-        self, gap_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
+        self,
+        gap_us: int,
+        grace_us: int,
+        functions: Functions,
+        rows: Table[Sums],
+        names: Names,
+        emit: Emit,
+        *,
+        final: bool,
     ) -> None:
         assert rows.due is not None
-        self._gap, self._dues = gap_us, rows.due
+        self._gap, self._grace, self._dues = gap_us, grace_us, rows.due
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
         self._open = BEFORE_ALL
+        """No session that ends before it is open."""
         self._ends: dict[bytes, list[int]] = {}
         """The ends of the open sessions of keys met lately: a look into the table for each event costs a seek."""
         self.due = NEVER
 
     @staticmethod
-    def due_of(key: bytes) -> bytes:
-        """Return (end, key) of a row key (key, end)."""
+    def due_of(key: bytes, _: Sums) -> bytes:
+        """Return (end, key) of a row key (key, end): the grace is the same for all."""
         return key[-TIME:] + key[:-TIME]
 
-    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         assert event.t is not None
         kafka, json, group = self._names[event.k]
         start = event.t
@@ -149,8 +187,8 @@ class Session:
                 if session[0] <= reach:
                     merged.append((other, session))
                     start, end = min(start, session[0]), max(end, other)
-        if end <= watermark:
-            return False
+        if end + self._grace <= watermark:
+            return Refused.LATE
         sums = self._functions.first(event.v)
         for other, session in merged:
             sums = self._functions.merge(sums, session[1:])
@@ -159,16 +197,16 @@ class Session:
                 self._rows.delete(group + time_key(other))
         self._rows.put(group + time_key(end), (start, *sums))
         ends.append(end)
-        self.due = min(self.due, end)
+        self.due = min(self.due, end + self._grace)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))
-        return True
+        return None
 
     def on_watermark(self, watermark: int) -> None:
-        closing, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for due, key in closing:
-            session, group, end = self._rows.get(key), key[:-TIME], key_time(due)
+        closing, due = due_until(self._dues, self._open, watermark - self._grace)
+        self._open, self.due = watermark - self._grace + 1, due + self._grace
+        for ended, key in closing:
+            session, group, end = self._rows.get(key), key[:-TIME], key_time(ended)
             assert session is not None, "a due entry without its row"
             if self._final:
                 kafka, json, _ = self._names[key_of(group)]
@@ -178,9 +216,9 @@ class Session:
                 self._ends[group].remove(end)
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
+        self._open = watermark - self._grace + 1
         self._ends.clear()
-        _, self.due = due_until(self._dues, self._open, watermark)
+        self.due = due_until(self._dues, self._open, watermark - self._grace)[1] + self._grace
 
     def _ends_of(self, group: bytes) -> list[int]:
         ends = self._ends.get(group)

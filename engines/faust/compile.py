@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
 import msgspec
 
-from engines.faust.aggregates import Functions, Running, Session, Tumbling, decode_sums, encode_sums
+from engines.faust.aggregates import Functions, Running, Session, Span, Windows, decode_sums, encode_sums
+from engines.faust.dedup import Dedup, due_key
 from engines.faust.join import Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
-from engines.faust.operators import Emit, Event, Operator, Passing
+from engines.faust.operators import Emit, Event, Operator, Passing, Refused
 from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op
-from semantics.pipeline import Aggregate, Filter, How, Join, KeyBy, Pipeline, Select, Stream, clock, source, steps
+from semantics.pipeline import Aggregate, Filter, Join, KeyBy, Pipeline, Select, clock, source, steps, streams
 from semantics.time import us
 
 _OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
@@ -62,10 +64,9 @@ class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
     def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
-        streams = streams_of(pipeline)
         self.inputs = {
             source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
-            for side, stream in enumerate(streams)
+            for side, stream in enumerate(streams(pipeline))
         }
         windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
@@ -76,6 +77,8 @@ class Program:
         self._watermark = BEFORE_ALL
         self.late = 0
         """Late events so far."""
+        self.duplicates = 0
+        """Repeats held back so far."""
         self.dead = 0
 
     @property
@@ -87,7 +90,7 @@ class Program:
         """Continue where a commit left off; the rows are in the table already."""
         for name, highest in record.highest.items():
             self.inputs[name].highest = highest
-        self.late, self.dead = record.late, record.dead
+        self.late, self.duplicates, self.dead = record.late, record.duplicates, record.dead
         self._watermark = self._lowest()
         self._operator.recover(self._watermark)
 
@@ -95,8 +98,9 @@ class Program:
         """Return what a commit at these positions records."""
         highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
         return TaskRecord(
-            positions=dict(positions), highest=highest, late=self.late, dead=self.dead, logged_bytes=logged_bytes
-        )
+            positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
+            logged_bytes=logged_bytes,
+        )  # fmt: skip
 
     def feed(self, name: str, records: Sequence[Record]) -> None:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
@@ -114,8 +118,12 @@ class Program:
             if time is None and needs_time:
                 self._dead(name, record, "no_time")
                 continue
-            if (transform is None or transform(event)) and not on_event(side, event, record.offset, watermark):
-                self.late += 1
+            if transform is None or transform(event):
+                refused = on_event(side, event, record.offset, watermark)
+                if refused is Refused.LATE:
+                    self.late += 1
+                elif refused is Refused.REPEAT:
+                    self.duplicates += 1
             if clocked and time is not None and time > highest:
                 input.highest = highest = time
                 self._watermark = watermark = self._lowest()
@@ -149,23 +157,14 @@ def memory_for(pipeline: Pipeline) -> Table[Any]:
     return Table(NoBase(), encode, decode, due=due, due_of=due_of)
 
 
-def streams_of(pipeline: Pipeline) -> tuple[Stream, ...]:
-    """Return the streams that end in the pipeline's operator, left to right."""
-    match pipeline:
-        case Join(left, right):
-            return left, right
-        case Aggregate(stream):
-            return (stream,)
-        case _:
-            return (pipeline,)
-
-
 def _layout(
     pipeline: Pipeline,
-) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any], Callable[[bytes], bytes] | None]:
+) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any], Callable[[bytes, Any], bytes] | None]:
     match pipeline:
         case Join():
             return _encode_row, _decode_row, _interval(pipeline).due_of
+        case algebra.Dedup(horizon=horizon):
+            return b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon))
         case Aggregate(window=algebra.Session()):
             return encode_sums, decode_sums, Session.due_of
         case _:
@@ -176,16 +175,23 @@ def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
     names = Names()
     match pipeline:
         case Join(how=how):
-            return IntervalJoin(_interval(pipeline), rows, names, emit, left_outer=how is How.LEFT)
+            preserved = how.keeps_left, how.keeps_right
+            return IntervalJoin(_interval(pipeline), rows, names, emit, preserved=preserved)
+        case algebra.Dedup(horizon=horizon):
+            return Dedup(us(horizon), rows, names, emit)
         case Aggregate(_, functions, window=window, emit=when):
             final, sums = when is algebra.Emit.FINAL, Functions(functions)
             match window:
                 case None:
                     return Running(sums, rows, names, emit)
-                case algebra.Tumbling(size):
-                    return Tumbling(us(size), sums, rows, names, emit, final=final)
-                case algebra.Session(gap):
-                    return Session(us(gap), sums, rows, names, emit, final=final)
+                case algebra.Tumbling(size, offset=offset, grace=grace):
+                    span = Span(us(size), us(size), us(offset), us(grace))
+                    return Windows(span, sums, rows, names, emit, final=final)
+                case algebra.Hopping(size, slide, offset=offset, grace=grace):
+                    span = Span(us(size), us(slide), us(offset), us(grace))
+                    return Windows(span, sums, rows, names, emit, final=final)
+                case algebra.Session(gap, grace=grace):
+                    return Session(us(gap), us(grace), sums, rows, names, emit, final=final)
                 case unknown:
                     assert_never(unknown)
         case _:

@@ -19,6 +19,7 @@ _AT_LEAST_ONCE = Override(
     rule="sink",
     source="Kafka documentation, Message Delivery Semantics (https://kafka.apache.org/documentation/#semantics): a "
     "consumer that saves its position after processing may process its first messages again after a crash",
+    remedy="the default variant, faust, writes outputs, state and positions in one transaction",
 )
 
 

@@ -42,6 +42,7 @@ ANSWER_WITHIN = timedelta(seconds=10)
 SESSION_TIMEOUT_S = 6.0
 """The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
 FETCH_RECORDS = 8000
+_COUNTERS = ("late", "duplicates", "dead")
 _COMMIT_INTERVAL_S = {Profile.SUITE: 0.020, Profile.BENCH: 0.050}
 
 
@@ -53,8 +54,8 @@ class FaustDeployment:
         self._jobs = {job.name: job for job in jobs}
         self._child: Child | None = None
         self._scene: Scene | None = None
-        self._counted: dict[str, tuple[int, int]] = {}
-        """Job -> late and dead events as of the last settle."""
+        self._counted: dict[str, Mapping[str, int]] = {}
+        """Job -> its counters as of the last settle."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -128,18 +129,16 @@ class FaustDeployment:
         return self._child
 
     def _settled(self, job: str, asked: Mapping[str, int], said: Mapping[str, Any]) -> Settled:
-        late, dead = self._counted.get(job, (0, 0))
-        progress = Progress(
-            watermark_us=said["watermark_us"], late=said["late"] - late, dead=said["dead"] - dead,
-            state_rows=said["rows"],
-        )  # fmt: skip
+        before, now = self._counted.get(job, {}), {name: said[name] for name in _COUNTERS}
+        counted = {name: count - before.get(name, 0) for name, count in now.items()}
+        progress = Progress(watermark_us=said["watermark_us"], state_rows=said["rows"], **counted)
         ends = {_unplace(place): end for place, end in said["ends"].items()}
         if not said["settled"]:
             behind = {place: (said["positions"].get(place, 0), end) for place, end in asked.items()}
             detail = ", ".join(f"{place} is at {at} of {end}" for place, (at, end) in behind.items() if at < end)
             child = self._running()
             return Settled(status=Status.DEADLINE, ends=ends, progress=progress, detail=f"{detail}{child.log_tail()}")
-        self._counted[job] = said["late"], said["dead"]
+        self._counted[job] = now
         return Settled(status=Status.SETTLED, ends=ends, progress=progress)
 
     def _witnesses(self) -> Sequence[Witness]:

@@ -8,6 +8,7 @@ time. `due` is the watermark from which there may be something to close, so that
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -20,6 +21,7 @@ Emit: TypeAlias = Callable[[bytes | None, bytes], object]
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 LAST = b"\xff" * (2 * TIME)
 """After every row key."""
+EVENT_ROW = b'{"k":%b,"i":%b,"v":%d,"t":%b}'
 V = TypeVar("V")
 encode_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
@@ -33,13 +35,20 @@ class Event(msgspec.Struct, gc=False):
     t: Int64 | None = None
 
 
+class Refused(Enum):
+    """Why an operator did not take an event, which then changed nothing."""
+
+    LATE = "late"
+    REPEAT = "repeat"
+
+
 class Operator(Protocol):
     """What ends a pipeline."""
 
     due: int
 
-    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
-        """Take an event of input `side` (0 left, 1 right); return False if it is late, and changed nothing."""
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
+        """Take an event of input `side` (0 left, 1 right), or return why not."""
         ...
 
     def on_watermark(self, watermark: int) -> None:
@@ -72,11 +81,10 @@ class Passing:
     def __init__(self, names: Names, emit: Emit) -> None:
         self._names, self._emit = names, emit
 
-    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> bool:
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
         kafka, json, _ = self._names[event.k]
         id, time = encode_json(event.i), encode_json(event.t)
-        self._emit(kafka, b'{"k":%b,"i":%b,"v":%d,"t":%b}' % (json, id, event.v, time))
-        return True
+        self._emit(kafka, EVENT_ROW % (json, id, event.v, time))
 
     def on_watermark(self, watermark: int) -> None:
         pass

@@ -32,6 +32,7 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     highest: dict[str, int] = {}
     """Input name -> the highest event time seen, for inputs with a clock."""
     late: int = 0
+    duplicates: int = 0
     dead: int = 0
     logged_bytes: int = 0
     """Keys and values of all changelog records before this one, as if nothing were ever compacted."""
@@ -92,14 +93,14 @@ class Store(Generic[V]):
         caches: Caches,
         encode: Callable[[V], bytes],
         decode: Callable[[bytes], V],
-        due_of: Callable[[bytes], bytes] | None,
+        due_of: Callable[[bytes, V], bytes] | None,
     ) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         families = {name: caches.options() for name in ("rows", "due")}
         self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
         self._rows, self._due = _Family(self._database, "rows"), _Family(self._database, "due")
-        self._due_of = due_of
+        self._due_of, self._decode = due_of, decode
         due = None if due_of is None else Table[bytes](self._due, bytes, bytes)
         self.rows: Table[V] = Table(self._rows, encode, decode, due=due, due_of=due_of)
 
@@ -119,7 +120,12 @@ class Store(Generic[V]):
         """Write what the changelog says, None where it deletes; everything before `read_to` is then in here."""
         batch = WriteBatch(raw_mode=True)
         for key, data in rows.items():
-            self._write(batch, key, data)
+            _write(batch, self._rows, key, data)
+            if self._due_of is not None:
+                if (old := self._rows.get(key)) is not None:
+                    batch.delete(self._due_of(key, self._decode(old)), self._due.handle)
+                if data is not None:
+                    batch.put(self._due_of(key, self._decode(data)), key, self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
@@ -129,7 +135,10 @@ class Store(Generic[V]):
         """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit."""
         batch = WriteBatch(raw_mode=True)
         for key, data in self.rows.changes():
-            self._write(batch, key, data)
+            _write(batch, self._rows, key, data)
+        if self.rows.due is not None:
+            for key, data in self.rows.due.changes():
+                _write(batch, self._due, key, data)
         batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
         self._database.write(batch)
@@ -155,15 +164,12 @@ class Store(Generic[V]):
         self._due.close()
         self._database.close()
 
-    def _write(self, batch: Any, key: bytes, data: bytes | None) -> None:
-        if data is None:
-            batch.delete(key, self._rows.handle)
-            if self._due_of is not None:
-                batch.delete(self._due_of(key), self._due.handle)
-        else:
-            batch.put(key, data, self._rows.handle)
-            if self._due_of is not None:
-                batch.put(self._due_of(key), key, self._due.handle)
+
+def _write(batch: Any, family: _Family, key: bytes, data: bytes | None) -> None:
+    if data is None:
+        batch.delete(key, family.handle)
+    else:
+        batch.put(key, data, family.handle)
 
 
 def wipe(path: Path) -> None:

@@ -40,7 +40,10 @@ class NoBase:
 
 
 class Table(Generic[V]):
-    """Rows by key. `due_of` keeps a second table, row keys by the time at which they are due."""
+    """Rows by key. `due_of` keeps a second table, row keys by the time at which they are due.
+
+    That time may hang on the row too, but is the same as long as the row exists.
+    """
 
     def __init__(
         self,
@@ -49,7 +52,7 @@ class Table(Generic[V]):
         decode: Callable[[bytes], V],
         *,
         due: Table[bytes] | None = None,
-        due_of: Callable[[bytes], bytes] | None = None,
+        due_of: Callable[[bytes, V], bytes] | None = None,
     ) -> None:
         self._base = base
         self._encode = encode
@@ -81,7 +84,7 @@ class Table(Generic[V]):
     def put(self, key: bytes, value: V) -> None:
         """Write a row."""
         if self.due is not None and self._due_of is not None and self.get(key) is None:
-            due = self._due_of(key)
+            due = self._due_of(key, value)
             if key in self._absent:
                 self.due._absent.add(due)
             self.due.put(due, key)
@@ -92,7 +95,9 @@ class Table(Generic[V]):
     def delete(self, key: bytes) -> None:
         """Remove a row that exists."""
         if self.due is not None and self._due_of is not None:
-            self.due.delete(self._due_of(key))
+            value = self.get(key)
+            assert value is not None, "a row is deleted that does not exist"
+            self.due.delete(self._due_of(key, value))
         if key in self._absent:
             # The base never had it: there is nothing to delete there, nor in the changelog.
             order = self._ordered()

@@ -99,6 +99,7 @@ class Control:
             "ends": ends,
             "watermark_us": min(known) if known and len(known) == len(marks) else None,
             "late": sum(task.committed.late for task in tasks),
+            "duplicates": sum(task.committed.duplicates for task in tasks),
             "dead": sum(task.committed.dead for task in tasks),
             "rows": sum(task.store.size()[0] for task in tasks),
             "positions": {f"{t}/{task.partition}": at for task in tasks for t, at in task.committed.positions.items()},

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.codec import from_json, to_json
-from engines.faust.compile import Program, Record, memory_for, store_for, streams_of
+from engines.faust.compile import Program, Record, memory_for, store_for
 from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
@@ -22,9 +22,11 @@ from semantics.notation import print_row, print_step
 from semantics.oracle import predict
 from semantics.pipeline import (
     Aggregate,
+    Dedup,
     Emit,
     Filter,
     Function,
+    Hopping,
     How,
     Join,
     KeyBy,
@@ -34,15 +36,20 @@ from semantics.pipeline import (
     Source,
     Stream,
     Tumbling,
+    Window,
     source,
 )
+from semantics.pipeline import streams as streams_of
 from semantics.rows import Row, ValueRow, WindowRow, sort_key
 from semantics.time import T0_US
 from semantics.timeline import Event, Raw, Send, Timeline
 
 SECONDS = st.integers(-3, 40).map(lambda n: timedelta(seconds=n))
 DELAYS = st.integers(0, 15).map(lambda n: timedelta(seconds=n))
-FUNCTIONS = st.sampled_from([(Function.COUNT,), (Function.SUM,), (Function.SUM, Function.COUNT)])
+FUNCTIONS = st.one_of(
+    st.just((Function.COUNT,)), st.lists(st.sampled_from(Function), min_size=1, unique=True).map(tuple)
+)
+GRACES = st.sampled_from([0, 0, 1, 7, 13]).map(lambda n: timedelta(seconds=n))
 
 
 @dataclass(frozen=True)
@@ -68,10 +75,24 @@ def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.S
 
 
 RUNNING = st.builds(Aggregate, streams("in"), FUNCTIONS, emit=st.just(Emit.UPDATE))
-WINDOWS = st.one_of(
-    st.integers(1, 12).map(lambda n: Tumbling(timedelta(seconds=n))),
-    st.integers(1, 12).map(lambda n: Session(timedelta(seconds=n))),
-)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """Windows of all shapes, sizes that no slide divides among them."""
+    size, half = draw(st.integers(1, 12)), timedelta(seconds=0.5)
+    match draw(st.sampled_from([Tumbling, Hopping, Session])):
+        case shape if shape is Tumbling:
+            return Tumbling(2 * size * half, offset=draw(st.integers(0, 2 * size - 1)) * half, grace=draw(GRACES))
+        case shape if shape is Hopping:
+            slide = draw(st.integers(max(1, size // 2), 2 * size))
+            offset = draw(st.integers(0, slide - 1)) * half
+            return Hopping(2 * size * half, slide * half, offset=offset, grace=draw(GRACES))
+        case _:
+            return Session(2 * size * half, grace=draw(GRACES))
+
+
+WINDOWS = windows()
 WINDOWED = st.one_of(
     st.builds(Aggregate, streams("in", clock=True), FUNCTIONS, window=WINDOWS),
     st.builds(Aggregate, streams("in"), FUNCTIONS, window=WINDOWS, emit=st.just(Emit.UPDATE)),
@@ -85,15 +106,19 @@ def join(left: Stream, right: Stream, bounds: list[int], how: How) -> Join:
 
 JOINS = st.one_of(
     st.builds(join, streams("L"), streams("R"), BOUNDS, st.just(How.INNER)),
-    st.builds(join, streams("L", clock=True), streams("R", clock=True), BOUNDS, st.just(How.LEFT)),
+    st.builds(join, streams("L", clock=True), streams("R", clock=True), BOUNDS, st.sampled_from(How)),
 )
-PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(streams("in"), RUNNING, WINDOWED, WINDOWED, JOINS, JOINS)
-LEFT_JOINS = st.builds(
-    lambda delays, lo, width: Join(
+DEDUPS = st.builds(Dedup, streams("in", clock=True), horizon=DELAYS)
+PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(
+    streams("in"), RUNNING, WINDOWED, WINDOWED, WINDOWED, JOINS, JOINS, DEDUPS
+)
+OUTER_JOINS = st.builds(
+    lambda delays, lo, width, how: Join(
         Source("L", delay=timedelta(seconds=delays[0])), Source("R", delay=timedelta(seconds=delays[1])),
-        lo=timedelta(seconds=lo), hi=timedelta(seconds=lo + width), how=How.LEFT,
+        lo=timedelta(seconds=lo), hi=timedelta(seconds=lo + width), how=how,
     ),
     st.tuples(st.integers(0, 4), st.integers(0, 4)), st.integers(-6, 3), st.integers(0, 9),
+    st.sampled_from([How.LEFT, How.RIGHT, How.FULL]),
 )  # fmt: skip
 RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t":0}', b'{"k":"a","v":null,"t":5}',
         b'{"k":"a","i":"r","v":2,"t":1767225601000000,"more":[1]}', b'{"k":"a","v":2}']  # fmt: skip
@@ -115,23 +140,37 @@ def timelines(draw: st.DrawFn, inputs: tuple[str, ...]) -> Timeline:
             times = st.integers(-20, 60).map(lambda n: n * 500_000)
             time_us = draw(times if draw(st.integers(0, 12)) else st.none())
             key = draw(st.sampled_from(["a", "b", None]))
-            events.append(Event(key, time_us, f"e{number}", draw(st.integers(-2, 3)), input))
+            id = draw(st.sampled_from([f"e{number}", f"e{number}", "e1", ""]))
+            events.append(Event(key, time_us, id, draw(st.integers(-2, 3)), input))
         steps.append(Send(tuple(events)))
     return tuple(steps)
 
 
 @st.composite
 def dense_joins(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
-    """Left joins of one key and close times, so that rows meet, and time passes them."""
+    """Outer joins of one key, or of none, and close times, so that rows meet, and time passes them."""
     sides = st.sampled_from(["L", "R"])
     steps = draw(
         st.lists(st.tuples(sides, st.lists(st.integers(0, 25), min_size=1, max_size=3)), min_size=2, max_size=7)
     )
+    keys = st.sampled_from(["a", "a", "a", None])
     timeline = tuple(
-        Send(tuple(Event("a", at * 1_000_000, f"{n}_{m}", 1, side) for m, at in enumerate(times)))
+        Send(tuple(Event(draw(keys), at * 1_000_000, f"{n}_{m}", 1, side) for m, at in enumerate(times)))
         for n, (side, times) in enumerate(steps)
     )
-    return draw(LEFT_JOINS), timeline
+    return draw(OUTER_JOINS), timeline
+
+
+@st.composite
+def dense_dedups(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
+    """Few ids at close times: repeats, late ones, and ids that are forgotten and come again."""
+    batches = st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 25)), min_size=1, max_size=4)
+    timeline = tuple(
+        Send(tuple(Event("a", at * 1_000_000, id, n) for id, at in batch))
+        for n, batch in enumerate(draw(st.lists(batches, min_size=2, max_size=7)))
+    )
+    delay, horizon = draw(st.integers(0, 6)), draw(st.integers(0, 8))
+    return Dedup(Source(delay=timedelta(seconds=delay)), horizon=timedelta(seconds=horizon)), timeline
 
 
 @st.composite
@@ -203,7 +242,7 @@ class Run:
         self.open()
 
     def step(self, step: Send, first_offset: int) -> tuple[Any, ...]:
-        late, self.rows, self.dead = self.program.late, [], []
+        late, duplicates, self.rows, self.dead = self.program.late, self.program.duplicates, [], []
         for name in self.program.inputs:
             events = [event for event in step.events if event.input == name]
             records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
@@ -211,7 +250,8 @@ class Run:
         mark = self.program.watermark
         held = sum(1 for _ in self.table.scan(b"", b"\xff" * 16))
         wm = None if mark is None else mark - T0_US
-        return arranged(self.pipeline, self.rows), wm, self.program.late - late, len(self.dead), held
+        counted = self.program.late - late, self.program.duplicates - duplicates, len(self.dead)
+        return arranged(self.pipeline, self.rows), wm, *counted, held
 
 
 def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: bool, wipe: bool) -> None:
@@ -225,7 +265,7 @@ def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: b
             run.crash(wipe=wipe)
         seen.append(run.step(step, 100 * number))
         run.commit()
-    predicted = {tuple((r.rows, r.wm, r.late, r.dead, r.state) for r in p) for p in predict(pipeline, timeline)}
+    predicted = {tuple((r.rows, r.wm, r.late, r.dup, r.dead, r.state) for r in p) for p in predict(pipeline, timeline)}
     if tuple(seen) not in predicted:
         lines = [f"{pipeline}"]
         for number, step in enumerate(timeline):
@@ -247,12 +287,18 @@ def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> 
 
 @settings(max_examples=300, deadline=None)
 @given(dense_joins())
-def test_a_left_join_pads_what_met_nobody(script: tuple[Pipeline, Timeline]) -> None:
+def test_an_outer_join_pads_what_met_nobody(script: tuple[Pipeline, Timeline]) -> None:
     check(*script, None, crash=False, wipe=False)
 
 
-@settings(max_examples=60, deadline=None)
-@given(script=scripts(), crash=st.booleans(), wipe=st.booleans())
+@settings(max_examples=300, deadline=None)
+@given(dense_dedups())
+def test_a_dedup_forgets_when_it_should(script: tuple[Pipeline, Timeline]) -> None:
+    check(*script, None, crash=False, wipe=False)
+
+
+@settings(max_examples=80, deadline=None)
+@given(script=st.one_of(scripts(), dense_dedups()), crash=st.booleans(), wipe=st.booleans())
 def test_it_does_so_on_disk_across_crashes(
     tmp_path_factory: pytest.TempPathFactory, script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
 ) -> None:

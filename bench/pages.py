@@ -6,21 +6,18 @@ A page for each family of expectations, one for the rules, one for the teeth. A 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
-from enum import Enum
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.drawing import draw
 from bench.foretold import Foretold, declarations, foretell
 from bench.tables import rules_page, teeth_page
+from bench.words import describe
 from engines.contract import Declaration
 from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
-from semantics.expr import Binary, Field, Literal
 from semantics.notation import print_row, print_step, print_time
 from semantics.verdict import Value
 
@@ -101,7 +98,7 @@ def _story(expectation: Expectation, declared: Mapping[str, Declaration]) -> str
         "",
         f"{'Core. ' if expectation.core else ''}{expectation.because}",
         "",
-        f"`{described(expectation.pipeline)}`",
+        f"Pipeline: {describe(expectation.pipeline)}.",
         "",
         "| step | script | demanded |",
         "|--:|---|---|",
@@ -131,31 +128,6 @@ def _code(text: str) -> str:
 
 def _members(family: str) -> list[Expectation]:
     return [expectation for expectation in all_expectations() if expectation.family == family]
-
-
-def described(value: object) -> str:
-    """Return a pipeline as it is written in the catalogue, what is left to its default left out."""
-    match value:
-        case timedelta():
-            return f"s({print_time(value // timedelta(microseconds=1))})"
-        case Enum():
-            return f"{type(value).__name__}.{value.name}"
-        case tuple():
-            return f"({', '.join(map(described, value))}{',' if len(value) == 1 else ''})"
-        case Binary() | Field() | Literal():
-            return str(value)
-        case _ if dataclasses.is_dataclass(value):
-            return f"{type(value).__name__}({', '.join(_arguments(value))})"
-        case _:
-            return repr(value)
-
-
-def _arguments(value: object) -> Iterator[str]:
-    assert dataclasses.is_dataclass(value)
-    for field in dataclasses.fields(value):
-        given = getattr(value, field.name)
-        if given != field.default:
-            yield f"{field.name}={described(given)}" if field.kw_only else described(given)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,11 @@ import pytest
 
 from bench.drawing import draw
 from bench.foretold import declarations, foretell
-from bench.pages import MADE, described, pages, stale
+from bench.pages import MADE, pages, stale
 from bench.tables import rules_page, telling_apart
 from semantics.catalogue import FAMILIES, all_expectations, find
 from semantics.expectation import Expectation, after, script
-from semantics.expr import VALUE, expr
-from semantics.pipeline import Aggregate, Emit, Filter, Function, Join, Session, Source
+from semantics.pipeline import Aggregate, Join, Session, Source
 from semantics.rules import CONTRACT, Rules, SessionLateness, Sink, WatermarkStart
 from semantics.time import s
 from semantics.verdict import Value, undemanded
@@ -88,15 +87,6 @@ def test_every_event_and_row_of_the_catalogue_is_drawn(expectation: Expectation)
         any(outcome[n].rows for outcome in expectation.demand) for n in range(drawn.count("\nstep "))
     )
     assert drawn.isprintable() or set(drawn) - {"\n"} == {c for c in drawn if c.isprintable()}
-
-
-def test_a_pipeline_is_described_as_it_is_written() -> None:
-    pipeline = Aggregate(
-        Filter(Source(delay=s(2.5)), expr(VALUE, ">", 3)), (Function.COUNT, Function.SUM), emit=Emit.UPDATE
-    )
-    assert described(pipeline) == (
-        "Aggregate(Filter(Source(delay=s(2.5)), (value > 3)), (Function.COUNT, Function.SUM), emit=Emit.UPDATE)"
-    )
 
 
 def test_an_engine_under_the_contract_is_foretold_to_hold_wherever_it_runs() -> None:

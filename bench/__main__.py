@@ -14,7 +14,7 @@ import msgspec
 
 from bench.plan import InvalidPlan, Plan, scenario
 from engines import registry
-from engines.errors import BrokerUnavailable, EnvironmentNotReady
+from engines.errors import BrokerRefused, BrokerUnavailable, EnvironmentNotReady
 from semantics.errors import UnknownName, WeirError
 
 USAGE, INCONCLUSIVE, NOT_READY, INTERRUPTED = 2, 3, 4, 130
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(asked)
     except (InvalidPlan, UnknownName) as error:
         return _fail(error, USAGE)
-    except (EnvironmentNotReady, BrokerUnavailable) as error:
+    except (EnvironmentNotReady, BrokerUnavailable, BrokerRefused) as error:
         return _fail(error, NOT_READY)
     except WeirError as error:
         return _fail(error, INCONCLUSIVE)

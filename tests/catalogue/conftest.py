@@ -15,9 +15,11 @@ from bench import matrix, runs, suite
 from engines import registry
 from engines.broker.log import KafkaLog
 from semantics.catalogue import all_expectations
+from semantics.errors import WeirError
 from semantics.expectation import Expectation
 
 _CELLS = pytest.StashKey[dict[str, dict[str, suite.Result]]]()
+_DIED = pytest.StashKey[dict[str, WeirError]]()
 _RUN = pytest.StashKey[runs.Run]()
 
 
@@ -77,8 +79,16 @@ def cell(request: pytest.FixtureRequest, catalogue: suite.Suite) -> suite.Result
     """Return the judged cell of one expectation on one engine; the engine's first one plays all that are selected."""
     name, expectation = request.param
     cells = request.config.stash.setdefault(_CELLS, {})
+    died = request.config.stash.setdefault(_DIED, {})
+    if name in died:
+        # Once is enough: what the whole run died of is every cell's answer.
+        raise died[name]
     if name not in cells:
-        cells[name] = asyncio.run(catalogue.run(name, _selected(request.session, name)))
+        try:
+            cells[name] = asyncio.run(catalogue.run(name, _selected(request.session, name)))
+        except WeirError as error:
+            died[name] = error
+            raise
     return cells[name][expectation.id]
 
 

@@ -104,4 +104,5 @@ def _record(result: Result) -> dict[str, object]:
         "reason": verdict.reason,
         "rules": verdict.rules,
         "step": verdict.step,
+        "again": verdict.again,
     }

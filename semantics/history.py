@@ -99,7 +99,7 @@ class DeadLetters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """The shared deployment died for a reason that need not be this job's: it played alone, what came before is void."""
+    """The shared deployment died, perhaps not by this job: it played again, alone, and what came before is void."""
 
     reason: str
 

@@ -71,7 +71,8 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     opened.close()
     for log in logs:
         log.close()
-    if set(config.stash.get(_CELLS, {})) == set(engines(config)):
+    played = config.stash.setdefault(_CELLS, {})
+    if set(played) == set(engines(config)):
         run.close()
 
 

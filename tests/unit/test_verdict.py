@@ -167,7 +167,7 @@ def test_a_record_that_ends_early_is_undecided() -> None:
 
 def test_dead_letters_are_counted_on_their_topic() -> None:
     null_time = find("WM-12")
-    entries = [
+    entries: list[Entry] = [
         Settled(step=0, watermark_us=None, late=0, dead=1, state=1),
         Seen(step=1, row=_named(null_time, rows("a[0,10)=1")[0]), partition=0, offset=0),
         Settled(step=1, watermark_us=None, late=0, dead=0, state=1),

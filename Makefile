@@ -22,8 +22,6 @@ test: setup ## style, types, layers, every test, every expectation on every engi
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PYTHON) -m pytest
-	@# Exit code 3 says that this machine was too busy to measure on: the answers were right all the same.
-	$(PYTHON) -m bench --engine all --rate 500 --duration 5 || [ $$? -eq 3 ]
 
 compare: setup ## the core expectations and a short benchmark on Faust and Spark (under 5 minutes)
 	@$(PYTHON) -m bench compare

@@ -14,7 +14,7 @@ import msgspec
 
 from bench.plan import SCENARIOS, InvalidPlan, Plan, scenario
 from engines import registry
-from engines.errors import BrokerUnavailable, EnvironmentNotReady
+from engines.errors import BrokerRefused, BrokerUnavailable, EnvironmentNotReady
 from scenarios.scenario import InvalidScenario
 from semantics.errors import UnknownName, WeirError
 
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(asked)
     except (InvalidPlan, InvalidScenario, UnknownName) as error:
         return _fail(error, USAGE)
-    except (EnvironmentNotReady, BrokerUnavailable) as error:
+    except (EnvironmentNotReady, BrokerUnavailable, BrokerRefused) as error:
         return _fail(error, NOT_READY)
     except WeirError as error:
         return _fail(error, INCONCLUSIVE)

@@ -70,7 +70,13 @@ def deviations(cells: Cells) -> list[str]:
         for id, verdict in column.items():
             if verdict.value is not Value.HOLDS:
                 found[engine, verdict.value.value, verdict.reason].append(id)
-    return [f"{engine} {value}: {reason}: {', '.join(ids)}" for (engine, value, reason), ids in found.items()]
+    lines = [f"{engine} {value}: {reason}: {', '.join(ids)}" for (engine, value, reason), ids in found.items()]
+    for engine, column in cells.items():
+        again = {id: verdict.again for id, verdict in column.items() if verdict.again}
+        if again:
+            why = next(iter(again.values())).splitlines()[0]
+            lines.append(f"{engine} played again, each alone, after their deployment died ({why}): {', '.join(again)}")
+    return lines
 
 
 def markdown(cells: Cells) -> str:

@@ -113,6 +113,7 @@ def _record(result: Result) -> dict[str, object]:
         "rules": verdict.rules,
         "step": verdict.step,
         "script": script_of(result.expectation),
+        "again": verdict.again,
     }
 
 

@@ -41,6 +41,8 @@ def read(path: Path) -> list[History]:
     found: dict[tuple[str, str], list[Entry]] = {}
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                break  # We died while we wrote it.
             try:
                 fields = msgspec.json.decode(line)
                 if fields.pop("schema") != SCHEMA:
@@ -50,7 +52,7 @@ def read(path: Path) -> list[History]:
             except (msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
                 raise CorruptRun(f"{path.name}, line {number}: {error}.") from error
             if isinstance(entry, history.Again):
-                found[name] = []
+                found[name] = [entry]
             else:
                 found.setdefault(name, []).append(entry)
     return [History(expectation, engine, tuple(entries)) for (engine, expectation), entries in found.items()]

@@ -7,6 +7,7 @@ A wave is one deployment with one job an expectation, all scripts side by side: 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ from semantics.timeline import (
 
 SETTLE_WITHIN = timedelta(seconds=60)
 """For a wave's step: a cold JVM's first stateful batch takes about 4 s, a restart after a kill about 8 s."""
+STABLE_WITHIN = timedelta(seconds=15)
+"""For the markers of the last commit, which take milliseconds, or for the broker to abort what a dead worker left."""
 Progress = Callable[[str], None]
 
 
@@ -129,10 +132,13 @@ class Player:
             return Capability(Support.UNSUPPORTED, self.declaration.no_crash_because)
         return self.declaration.capability(expectation.pipeline, partitions(expectation.timeline))
 
-    async def _wave(self, wave: Sequence[Expectation], says: str) -> list[_Part]:
+    async def _wave(self, wave: Sequence[Expectation], says: str, again: seen.Again | None = None) -> list[_Part]:
         """Play one wave; if it dies as a whole, play its members alone, once."""
         self._deployments += 1
         parts = [self._part(expectation) for expectation in wave]
+        for part in parts:
+            if again is not None:
+                self._record(part, again)
         scratch = scratch_dir("run")
         logs = self.logs / f"{self.name.replace(':', '-')}-{self._deployments}"
         dirs = RunDirs(logs=logs, durable=scratch / "durable", state=scratch / "state")
@@ -154,9 +160,11 @@ class Player:
         except (EngineFailed, Deadline, UnsupportedPipeline) as error:
             if len(wave) > 1:
                 self.progress(f"{says}: died, playing its members alone: {error}")
-                for part in parts:
-                    self._record(part, seen.Again(reason=str(error)))
-                return [part for expectation in wave for part in await self._wave([expectation], f"{says}, again")]
+                again = seen.Again(reason=str(error))
+                alone = [
+                    await self._wave([expectation], f"{says}, {expectation.id} alone", again) for expectation in wave
+                ]
+                return [part for parts in alone for part in parts]
             self._record(parts[0], _ending(parts[0], error))
         finally:
             await asyncio.to_thread(remove_dir, scratch)
@@ -260,20 +268,33 @@ class Player:
     async def _read_rest(self, parts: Sequence[_Part]) -> None:
         """After the graceful stop: whatever comes out now had not been visible when its step was said to be settled."""
         playing = [part for part in parts if not part.done]
-        places = [(part.job.output, partition) for part in playing for partition in range(part.job.partitions)]
-        ends = await asyncio.to_thread(self.log.ends, places)
-        ranges: dict[Place, tuple[int, int]] = {}
-        for part in playing:
-            for partition in range(part.job.partitions):
-                place = part.job.output, partition
-                if ends[place] > part.read.get(place, 0):
-                    ranges[place] = part.read.get(place, 0), ends[place]
+        topics = [topic for part in playing for topic in (part.job.output, part.job.dead_letters)]
+        lanes = {topic: part.job.partitions for part in playing for topic in (part.job.output, part.job.dead_letters)}
+        ends = await self._stable([(topic, lane) for topic in topics for lane in range(lanes[topic])])
+        read = {place: at for part in playing for place, at in part.read.items()}
+        ranges = {place: (read.get(place, 0), end) for place, end in ends.items() if end > read.get(place, 0)}
         found = await asyncio.to_thread(self.log.read, ranges) if ranges else {}
         for part in playing:
-            rest = [row for place, messages in found.items() if place[0] == part.job.output
+            rest = [row for (topic, _), messages in found.items() if topic == part.job.output
                     for message in messages for row in self._rows(part, message)]  # fmt: skip
             if rest:
                 self._record(part, seen.Unseen(rows=tuple(rest)))
+            dead = sum(len(messages) for (topic, _), messages in found.items() if topic == part.job.dead_letters)
+            self._record(part, seen.DeadLetters(found=dead))
+
+    async def _stable(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        """Return the ends once nothing stands open behind them: a commit returns before its markers are written."""
+        deadline = time.monotonic() + STABLE_WITHIN.total_seconds()
+        while True:
+            committed, written = await asyncio.gather(
+                asyncio.to_thread(self.log.ends, places), asyncio.to_thread(self.log.ends, places, committed=False)
+            )
+            open_ones = [f"{place[0]}/{place[1]}" for place in places if committed[place] < written[place]]
+            if not open_ones:
+                return committed
+            if time.monotonic() > deadline:
+                raise EngineFailed(f"{self.name} stopped and left transactions open on {', '.join(open_ones)}.")
+            await asyncio.sleep(0.01)
 
     def _rows(self, part: _Part, message: Message) -> list[Row]:
         try:

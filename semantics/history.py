@@ -92,13 +92,22 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """What the dead-letter topic held after the graceful stop, counted by a reader of our own."""
+
+    found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """The shared deployment died for a reason that need not be this job's: what came before does not count."""
+    """The shared deployment died, perhaps not by this job: it played again, alone, and what came before is void."""
 
     reason: str
 
 
-Entry: TypeAlias = Sent | Seen | Settled | Struck | Restarted | Refused | NotRun | Undecided | Unseen | Again
+Entry: TypeAlias = (
+    Sent | Seen | Settled | Struck | Restarted | Refused | NotRun | Undecided | Unseen | DeadLetters | Again
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from itertools import combinations
 from typing import Any
 
 from semantics.expectation import Demand, Expectation, Outcome
-from semantics.history import History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
+from semantics.history import Again, DeadLetters, History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
 from semantics.notation import print_row
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit, Pipeline
 from semantics.rows import EventRow, PairRow, Ref, Row
 from semantics.rules import CONTRACT, Rules, Sink
+from semantics.timeline import Crash, CrashPoint
 
 
 class Value(Enum):
@@ -59,6 +60,8 @@ class Verdict:
     """For a deviation: the smallest sets of overridden rules that explain it, all of them if several tie."""
     step: int | None = None
     """The first step (from 0) whose observation was not as demanded."""
+    again: str = ""
+    """Why it was played a second time, alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,8 @@ class Observed:
 
     rows: tuple[Row, ...]
     figures: dict[str, int | None]
-    struck: bool = False
+    struck: str = ""
+    """The crash point at which a kill struck."""
 
 
 def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: str = "", defect: str = "") -> Verdict:
@@ -76,6 +80,11 @@ def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: 
     `refusal`: the class of error with which it declares to refuse this pipeline; `defect`: its declared deviation that
     rules cannot express.
     """
+    again = next((entry.reason for entry in history.entries if isinstance(entry, Again)), "")
+    return replace(_judge(expectation, rules, history, refusal, defect), again=again)
+
+
+def _judge(expectation: Expectation, rules: Rules, history: History, refusal: str, defect: str) -> Verdict:
     for entry in history.entries:
         match entry:
             case NotRun(support=support, reason=reason):
@@ -88,32 +97,62 @@ def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: 
                 return Verdict(value=Value.UNKNOWN, reason=reason, step=step)
     if refusal:
         return Verdict(value=Value.STALE, reason=f"it ran, though it declares to refuse with {refusal}")
-    observed = observe(expectation, history)
+    hole = _hole(expectation, history)
+    if hole:
+        return Verdict(value=Value.UNKNOWN, reason=hole)
+    odd = _odd_end(history)
+    if odd:
+        return Verdict(value=Value.BROKEN, reason=odd)
+    return _compare(expectation, rules, observe(expectation, history), defect)
+
+
+def _hole(expectation: Expectation, history: History) -> str:
+    """Return what the history lacks to be judged by: what was not seen is not green."""
+    settled = {entry.step for entry in history.entries if isinstance(entry, Settled)}
+    struck = {entry.step for entry in history.entries if isinstance(entry, Struck)}
+    for number, step in enumerate(expectation.timeline):
+        if isinstance(step, Crash):
+            if number + 1 not in struck:
+                return f"no process was killed in step {number + 2}"
+        elif number not in settled:
+            return f"the record has no end of step {number + 1}"
+    if not any(isinstance(entry, DeadLetters) for entry in history.entries):
+        return "the record ends before the graceful stop"
+    return ""
+
+
+def _odd_end(history: History) -> str:
+    """Return what the graceful stop brought to light, if anything."""
     unseen = [row for entry in history.entries if isinstance(entry, Unseen) for row in entry.rows]
     if unseen:
-        listed = " ".join(map(print_row, unseen))
-        return Verdict(value=Value.BROKEN, reason=f"came out only after the last step had settled: {listed}")
-    return _compare(expectation, rules, observed, defect)
+        return f"came out only after the last step had settled: {' '.join(map(print_row, unseen))}"
+    told = [entry.dead for entry in history.entries if isinstance(entry, Settled)]
+    found = sum(entry.found for entry in history.entries if isinstance(entry, DeadLetters))
+    struck = any(isinstance(entry, Struck) for entry in history.entries)
+    known = [dead for dead in told if dead is not None]
+    if not struck and len(known) == len(told) and sum(known) != found:
+        return f"says that it wrote {sum(known)} dead letters, and the topic holds {found}"
+    return ""
 
 
 def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
     """Return what each step of the script showed."""
     rows: dict[int, list[Seen]] = defaultdict(list)
     figures: dict[int, dict[str, int | None]] = defaultdict(dict)
-    struck: set[int] = set()
+    struck: dict[int, str] = {}
     for entry in history.entries:
         match entry:
             case Seen(step=step):
                 rows[step].append(entry)
             case Settled(step=step, watermark_us=wm, late=late, dup=dup, dead=dead, state=state):
                 figures[step] = {"wm": wm, "late": late, "dup": dup, "dead": dead, "state": state}
-            case Struck(step=step):
-                struck.add(step)
+            case Struck(step=step, point=point):
+                struck[step] = point
     return tuple(
         Observed(
             tuple(seen.row for seen in sorted(rows[step], key=lambda seen: (seen.partition, seen.offset))),
             figures[step],
-            step in struck,
+            struck.get(step, ""),
         )
         for step in range(len(expectation.timeline))
     )
@@ -143,6 +182,8 @@ def _compare(expectation: Expectation, rules: Rules, observed: tuple[Observed, .
     exactly = _closest(pipeline, observed, predicted) is None
     loosely = exactly or _closest(pipeline, observed, predicted, sink=rules.sink) is None
     if wrong is None:
+        if rules.sink is Sink.AT_LEAST_ONCE and _untouched(observed):
+            return Verdict(value=Value.UNKNOWN, reason="the kill after the output left no repeated row: did it bite?")
         if loosely:
             return Verdict(value=Value.HOLDS, reason=expectation.claim)
         return Verdict(value=Value.STALE, reason="it holds, but its declared rules predict otherwise")
@@ -162,6 +203,12 @@ def _without_sentinels(observed: Sequence[Observed], predictions: Iterable[Predi
             seen = replace(seen, figures={**seen.figures, "state": state - sentinels.pop()})
         own.append(seen)
     return tuple(own)
+
+
+def _untouched(observed: Sequence[Observed]) -> bool:
+    """Return whether a kill struck after all output was written, and yet every row is there only once."""
+    hit = [step.rows for step in observed if step.struck == CrashPoint.AFTER_SINK.value and step.rows]
+    return bool(hit) and all(len(set(rows)) == len(rows) for rows in hit)
 
 
 def _demanded(expectation: Expectation) -> list[tuple[Prediction, list[set[str]]]]:
@@ -246,7 +293,7 @@ def _first_wrong(
 ) -> int | None:
     """Return the first step whose observation is not the predicted one; None if all are."""
     for number, (seen, step) in enumerate(zip(observed, prediction, strict=True)):
-        loose = sink is Sink.AT_LEAST_ONCE and seen.struck
+        loose = sink is Sink.AT_LEAST_ONCE and bool(seen.struck)
         compare = _updates_match if _updates(pipeline) else _rows_match
         if not compare(seen.rows, step.rows, loose) or not _figures_equal(seen.figures, step, named[number]):
             return number

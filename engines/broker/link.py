@@ -22,8 +22,8 @@ from engines.errors import BrokerRefused, BrokerUnavailable, Deadline
 
 SLICE_S = 0.2
 """How long one wait lasts before the knock: short for a human, long beside the milliseconds of an answer."""
-KNOCK_S = 1.0
-"""How long a port may take to accept: on a loaded machine some 100 ms."""
+KNOCK_S = 2.0
+"""How long a port may take to accept: a SYN that a full backlog drops is sent again after one second."""
 
 _T = TypeVar("_T")
 
@@ -69,7 +69,7 @@ class Link:
         """Return once a broker has answered as one. Raises `BrokerUnavailable` in at most `within`."""
         self.knock()
         try:
-            AdminClient(self.config()).list_topics(timeout=within.total_seconds() - KNOCK_S)
+            AdminClient(self.config()).list_topics(timeout=max(SLICE_S, within.total_seconds() - KNOCK_S))
         except KafkaException as error:
             why = self._last_error or error.args[0].str()
             raise BrokerUnavailable(

@@ -123,7 +123,7 @@ class KafkaLog:
         return self._readers[committed].read(ranges, within)
 
     def close(self) -> None:
-        """Delete the topics that this log created. Raises `BrokerUnavailable` if they had to be left."""
+        """Delete the topics that this log created. Raises `BrokerUnavailable` or `BrokerRefused` if one is left."""
         for reader in self._readers.values():
             reader.close()
         self._readers.clear()

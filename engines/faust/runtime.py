@@ -28,7 +28,7 @@ from engines.faust.writer import Plain, Transactions, Writer
 
 _DAY_S = 86_400.0
 STARTING_AT_ONCE = 8
-"""Producers: a broker queues 50 new connections and drops what exceeds it; a dropped one tries again a second later."""
+"""Producers: a broker queues 50 new connections and drops what comes beyond; a dropped one tries again after 1 s."""
 
 
 class _Tables(TableManager):  # type: ignore[misc]  # untyped base

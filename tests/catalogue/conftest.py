@@ -19,6 +19,7 @@ from semantics.errors import WeirError
 from semantics.expectation import Expectation
 
 _CELLS = pytest.StashKey[dict[str, dict[str, suite.Result]]]()
+_DIED = pytest.StashKey[dict[str, WeirError]]()
 _RUN = pytest.StashKey[runs.Run]()
 
 
@@ -70,7 +71,9 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     opened.close()
     for log in logs:
         log.close()
-    run.close()
+    played = config.stash.setdefault(_CELLS, {})
+    if set(played) == set(engines(config)):
+        run.close()
 
 
 @pytest.fixture
@@ -78,8 +81,16 @@ def cell(request: pytest.FixtureRequest, catalogue: suite.Suite) -> suite.Result
     """Return the judged cell of one expectation on one engine; the engine's first one plays all that are selected."""
     name, expectation = request.param
     cells = request.config.stash.setdefault(_CELLS, {})
+    died = request.config.stash.setdefault(_DIED, {})
+    if name in died:
+        # Once is enough: what the whole run died of is every cell's answer.
+        raise died[name]
     if name not in cells:
-        cells[name] = asyncio.run(catalogue.run(name, _selected(request.session, name)))
+        try:
+            cells[name] = asyncio.run(catalogue.run(name, _selected(request.session, name)))
+        except WeirError as error:
+            died[name] = error
+            raise
     return cells[name][expectation.id]
 
 

@@ -24,3 +24,5 @@ def test_expectation(cell: Result, pytestconfig: pytest.Config, record_property:
     asked = {value.value, "not-run" if value in _NOT_RUN else ""} & set(fail_on)
     if value.fails or asked:
         pytest.fail(matrix.story(cell), pytrace=False)
+    if value in _NOT_RUN:
+        pytest.skip(f"{value.value}: {cell.verdict.reason}")

@@ -8,7 +8,20 @@ import pytest
 
 from engines.errors import CorruptRun
 from engines.journal import Journal, read
-from semantics.history import Again, Entry, NotRun, Refused, Restarted, Seen, Sent, Settled, Struck, Undecided, Unseen
+from semantics.history import (
+    Again,
+    DeadLetters,
+    Entry,
+    NotRun,
+    Refused,
+    Restarted,
+    Seen,
+    Sent,
+    Settled,
+    Struck,
+    Undecided,
+    Unseen,
+)
 from semantics.rows import EventRow, PairRow, Ref, ValueRow, WindowRow
 
 ENTRIES: list[Entry] = [
@@ -23,6 +36,7 @@ ENTRIES: list[Entry] = [
     NotRun(support="unsupported", reason="cited"),
     Undecided(step=2, reason="deadline"),
     Unseen(rows=(ValueRow("a", (("n", 1),)),)),
+    DeadLetters(found=2),
 ]
 
 
@@ -42,7 +56,16 @@ def test_what_came_before_a_second_try_does_not_count(tmp_path: Path) -> None:
     journal = Journal(path)
     journal.write("faust", "SW-01", [ENTRIES[0], Again(reason="the deployment died"), ENTRIES[4]])
     journal.close()
-    assert read(path)[0].entries == (ENTRIES[4],)
+    assert read(path)[0].entries == (Again(reason="the deployment died"), ENTRIES[4])
+
+
+def test_a_last_line_that_we_died_over_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    journal = Journal(path)
+    journal.write("faust", "SW-01", ENTRIES[:2])
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-9])
+    assert list(read(path)[0].entries) == ENTRIES[:1]
 
 
 @pytest.mark.parametrize("damage", [b"{", b'{"schema":9}', b'{"schema":1,"engine":"x","expectation":"y","entry":"Z"}'])

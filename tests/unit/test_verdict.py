@@ -9,7 +9,19 @@ import pytest
 from semantics.catalogue import find
 from semantics.expectation import Expectation, after, either, script
 from semantics.expr import VALUE, expr
-from semantics.history import Entry, History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
+from semantics.history import (
+    Again,
+    DeadLetters,
+    Entry,
+    History,
+    NotRun,
+    Refused,
+    Seen,
+    Settled,
+    Struck,
+    Undecided,
+    Unseen,
+)
 from semantics.notation import parse_demand
 from semantics.pipeline import Aggregate, Emit, Filter, Source, Tumbling
 from semantics.rows import Row
@@ -39,7 +51,7 @@ def history(
             entries.append(Seen(step=number, row=_named(expectation, row), partition=0, offset=offset))
             offset += 1
         entries.append(Settled(step=number, watermark_us=None, late=None, dead=None, state=None))
-    return History(expectation.id, "some", (*entries, *extra))
+    return History(expectation.id, "some", (*entries, *extra, DeadLetters(found=0)))
 
 
 def _named(expectation: Expectation, row: Row) -> Row:
@@ -138,14 +150,42 @@ def test_repeated_rows_under_a_fault_deviate_where_the_sink_is_declared_at_least
     assert found.rules == (("sink",),)
 
 
-def test_at_least_once_may_also_be_lucky() -> None:
-    assert verdict(COUNT, AT_LEAST_ONCE, "a=2 b=1", "", "a=4", struck=(2,)).value is Value.HOLDS
+def test_a_kill_that_leaves_no_trace_where_it_must_is_undecided() -> None:
+    assert verdict(COUNT, AT_LEAST_ONCE, "a=2 b=1", "", "a=4", struck=(2,)).value is Value.UNKNOWN
+
+
+def test_a_crash_without_a_kill_is_undecided() -> None:
+    assert verdict(COUNT, CONTRACT, "a=2 b=1", "", "a=4").value is Value.UNKNOWN
+
+
+def test_a_record_that_ends_early_is_undecided() -> None:
+    whole = history(SESSION, "", "", "", "a[7,20)=2 z[18,28)=1")
+    assert judge(SESSION, CONTRACT, whole).value is Value.HOLDS
+    for cut in range(len(whole.entries)):
+        assert judge(SESSION, CONTRACT, History("SW-07", "some", whole.entries[:cut])).value is Value.UNKNOWN
+
+
+def test_dead_letters_are_counted_on_their_topic() -> None:
+    null_time = find("WM-12")
+    entries: list[Entry] = [
+        Settled(step=0, watermark_us=None, late=0, dead=1, state=1),
+        Seen(step=1, row=_named(null_time, rows("a[0,10)=1")[0]), partition=0, offset=0),
+        Settled(step=1, watermark_us=None, late=0, dead=0, state=1),
+    ]
+    for found, value in ((1, Value.HOLDS), (0, Value.BROKEN), (2, Value.BROKEN)):
+        seen = History("WM-12", "some", (*entries, DeadLetters(found=found)))
+        assert judge(null_time, CONTRACT, seen).value is value
+
+
+def test_a_second_play_is_told() -> None:
+    played = history(SESSION, "", "", "", "a[7,20)=2 z[18,28)=1")
+    again = History("SW-07", "some", (Again(reason="the deployment died"), *played.entries))
+    assert judge(SESSION, CONTRACT, again) == replace(judge(SESSION, CONTRACT, played), again="the deployment died")
 
 
 @pytest.mark.parametrize(
     ("steps", "struck"),
     [
-        (("a=2 b=1", "", "a=3 a=4 a=3 a=4"), ()),  # no fault struck there
         (("a=2 b=1", "", "a=5 a=6"), (2,)),  # counted twice: that is no repeated row
         (("a=2 b=1", "", ""), (2,)),  # lost
         (("a=2 b=1 b=1", "", "a=4"), (2,)),  # repeated where no fault struck
@@ -166,9 +206,10 @@ def test_figures_are_compared_where_the_demand_names_them() -> None:
     entries = [
         Settled(step=n, watermark_us=w, late=7, dead=7, state=7) for n, w in enumerate([10**7, 10**7, 15 * 10**6])
     ]
-    assert judge(watermark, CONTRACT, History("WM-01", "some", tuple(entries))).value is Value.HOLDS
+    end = DeadLetters(found=21)
+    assert judge(watermark, CONTRACT, History("WM-01", "some", (*entries, end))).value is Value.HOLDS
     wrong = replace(entries[1], watermark_us=3)
-    found = judge(watermark, CONTRACT, History("WM-01", "some", (entries[0], wrong, entries[2])))
+    found = judge(watermark, CONTRACT, History("WM-01", "some", (entries[0], wrong, entries[2], end)))
     assert (found.value, found.step) == (Value.BROKEN, 1)
 
 

@@ -106,6 +106,7 @@ def main(*, broker: str | None, output: Path, seed: int, extent: Extent) -> int:
         plans = [replace(plan, scenario=work) for work in extent.scenarios]
         figures = [asyncio.run(benchmark(each, run, log, say)) for each in plans]
     run.close()
+    say(f"report in {report.write(run.path)}")
     _print(cells, caught)
     for each in figures:
         show(each)

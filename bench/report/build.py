@@ -97,7 +97,7 @@ class Column:
 class Why:
     """One reason for deviations of an engine, and which they are."""
 
-    engine: str
+    title: str
     reasons: tuple[tuple[Reason, ...], ...]
     line: str
     ids: tuple[str, ...]
@@ -126,7 +126,7 @@ def _view(folder: Path) -> dict[str, Any]:
         "columns": [_column(name, verdicts[name], cells.titles[name], about) for name in verdicts],
         "families": _families(entries),
         "strays": tuple(_strays(verdicts)),
-        "whys": _whys(entries),
+        "whys": _whys(entries, cells.titles),
         "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
         "benched": benched,
         "charts": _charts(benched),
@@ -234,7 +234,7 @@ def _column(name: str, column: Mapping[str, Verdict], title: str, about: Mapping
     )
 
 
-def _whys(entries: Sequence[Entry]) -> list[Why]:
+def _whys(entries: Sequence[Entry], titles: Mapping[str, str]) -> list[Why]:
     """Group what does not hold by engine and reason, in order of appearance."""
     found: dict[tuple[str, str], list[tuple[str, Cell]]] = defaultdict(list)
     for entry in entries:
@@ -245,7 +245,7 @@ def _whys(entries: Sequence[Entry]) -> list[Why]:
     for (engine, line), members in found.items():
         stories = [cell.story for _, cell in members if cell.story is not None]
         reasons = stories[0].reasons if stories else ()
-        whys.append(Why(engine=engine, reasons=reasons, line=line, ids=tuple(id for id, _ in members)))
+        whys.append(Why(title=titles[engine], reasons=reasons, line=line, ids=tuple(id for id, _ in members)))
     return whys
 
 

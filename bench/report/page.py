@@ -25,7 +25,18 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["plain"] = plain
+    environment.filters |= {"plain": plain, "told": _told}
     for kind in (Box, Dot, Picture, Text, Track):
         environment.tests[kind.__name__.lower()] = lambda shape, kind=kind: isinstance(shape, kind)
     return environment
+
+
+def _told(value: Any) -> str:
+    """Return an argument as its user would write it; what was left open, each engine's declaration decides."""
+    match value:
+        case None:
+            return "as declared"
+        case list():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

@@ -16,7 +16,21 @@ def test_a_run_is_partial_until_closed(tmp_path: Path) -> None:
     kept = json.loads((run.path / "run.json").read_text())
     assert (kept["schema"], kept["status"], kept["seed"], kept["arguments"]) == (1, "partial", 7, {"rate": 1})
     run.close()
-    assert json.loads((run.path / "run.json").read_text()) == kept | {"status": "complete"}
+    assert json.loads((run.path / "run.json").read_text()) == kept | {"status": "complete", "sealed": {}}
+
+
+def test_what_is_altered_after_a_run_breaks_its_seal(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, {}, seed=1)
+    run.append("verdicts", {"engine": "a"})
+    run.append("bench", {"engine": "a"})
+    run.close()
+    manifest = json.loads((run.path / "run.json").read_text())
+    assert runs.unsealed(run.path, manifest) == []
+    run.append("verdicts", {"engine": "b"})
+    (run.path / "bench.jsonl").unlink()
+    gone, grown = runs.unsealed(run.path, manifest)
+    assert "bench.jsonl was altered after the run had ended: no lines, 1 when" in gone
+    assert "verdicts.jsonl was altered after the run had ended: 2 lines, 1 when" in grown
 
 
 def test_records_are_lines_that_only_append(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ UV := $(shell command -v uv 2>/dev/null)
 .PHONY: help setup test compare compare-all docs readme lock clean
 
 help: ## show this page
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 	@echo "  Needs Python 3.11 to 3.13 with venv (PYTHON3=... chooses one), and about 1.5 GB of disk."
 
 setup: $(STAMP) ## make .venv and fetch what it needs; after one success all works offline

@@ -20,6 +20,8 @@ from bench.__main__ import main
         (["--engine", "reference", "--rate", "0"], 2, "--rate"),
         (["--engine", "reference", "--duration", "1"], 2, "--duration"),
         (["--engine", "reference", "--broker", "nowhere"], 2, "--broker is HOST:PORT"),
+        (["compare", "--broker", "nowhere"], 2, "--broker is HOST:PORT"),
+        (["compare", "--all", "--broker", "nowhere"], 2, "--broker is HOST:PORT"),
     ],
 )
 def test_usage(argv: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from bench.suite import judged, script_of
 from engines import registry
 from engines.journal import Journal
 from semantics.catalogue import find
-from semantics.history import Entry, History, Refused, Seen, Sent, Settled, Undecided
+from semantics.history import DeadLetters, Entry, History, Refused, Seen, Sent, Settled, Undecided
 from semantics.rows import Row, WindowRow
 from semantics.timeline import Send
 from semantics.verdict import Verdict, judge
@@ -123,7 +123,7 @@ def history(id: str, *rows_at_the_end: Row) -> list[Entry]:
         if number == len(timeline) - 1:
             entries += [Seen(step=number, row=row, partition=0, offset=at) for at, row in enumerate(rows_at_the_end)]
         entries.append(Settled(step=number, watermark_us=None, late=None, dead=None, state=None))
-    return entries
+    return [*entries, DeadLetters(found=0)]
 
 
 def window(key: str | None, start_s: int, end_s: int, count: int) -> WindowRow:

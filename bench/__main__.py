@@ -6,6 +6,7 @@ Exit codes: 0 met, 1 an answer was wrong, 2 usage, 3 inconclusive, 4 environment
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,6 +89,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, NOT_READY)
     except WeirError as error:
         return _fail(error, INCONCLUSIVE)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has seen enough; the interpreter's last flush must not fail on it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("Interrupted; what was started is stopped. The run folder, if any, is marked partial.", file=sys.stderr)
         return INTERRUPTED

@@ -20,7 +20,7 @@ from engines.errors import CorruptRun
 from semantics.catalogue import find
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
-from semantics.history import History, NotRun, Refused, Restarted, Sent, Settled, Struck, Undecided
+from semantics.history import History, NotRun, Refused, Restarted, Sent, Undecided
 from semantics.pipeline import sources
 from semantics.timeline import Crash, Flush, Restart, Send, Timeline, partitions
 from semantics.verdict import Verdict
@@ -67,7 +67,8 @@ def main(folder: Path) -> int:
 
 def check(folder: Path) -> Checked:
     """Judge every history of the run folder again, and compare. Raises `CorruptRun`, `UnknownName`."""
-    differences = list(runs.unsealed(folder, manifest(folder)))
+    about = manifest(folder)
+    differences, unjudged = runs.unsealed(folder, about), list[str]()
     recorded, played = read_verdicts(folder), scripts(folder)
     results: dict[str, dict[str, Result]] = {name: {} for name in recorded}
     met: set[tuple[str, str]] = set()
@@ -85,8 +86,14 @@ def check(folder: Path) -> Checked:
             continue
         result = judged(expectation, history.engine, engine.declaration(variant), history)
         results.setdefault(history.engine, {})[expectation.id] = result
-        if said := _difference(recorded.get(history.engine, {}).get(expectation.id), result.verdict):
-            differences.append(f"{' '.join(cell)}: {said}")
+        before = recorded.get(history.engine, {}).get(expectation.id)
+        if before is None:
+            unjudged.append(" ".join(cell))
+        elif before != result.verdict:
+            differences.append(f"{' '.join(cell)}: {_difference(before, result.verdict)}")
+    if unjudged:
+        ended = "it did not come to its end" if about.get("status") != "complete" else "verdicts are missing"
+        differences.append(f"{ended}: played, but never judged: {', '.join(unjudged)}")
     gone = [(name, id) for name, column in recorded.items() for id in column if (name, id) not in met]
     differences += [f"{name} {id}: a verdict was recorded, but its history is gone" for name, id in gone]
     return Checked(results=results, differences=tuple(differences))
@@ -129,8 +136,8 @@ def scripts(folder: Path) -> dict[tuple[str, str], list[str]]:
 def flaw(expectation: Expectation, history: History, played: list[str] | None) -> str:
     """Return why a history cannot be judged by the catalogue of today; empty if it can.
 
-    Its script must be the one that was `played` (None: the record does not tell), and no entry may be missing; what
-    ended early says why in an entry.
+    Its script must be the one that was `played` (None: the record does not tell), and what it sent be what that says.
+    What else is missing, the judge misses himself.
     """
     if played not in (None, script_of(expectation)):
         return "the catalogue has another script now than the one that was played"
@@ -140,10 +147,10 @@ def flaw(expectation: Expectation, history: History, played: list[str] | None) -
         return f"an entry is of a step that the script does not have: {strays[0]}"
     if any(isinstance(entry, NotRun | Refused | Undecided) for entry in history.entries):
         return ""
-    kinds = {kind: {e.step for e in history.entries if isinstance(e, kind)} for kind in (Settled, Struck, Restarted)}
-    for step, kind in _due(expectation.timeline):
-        if step not in kinds[kind]:
-            return f"step {step + 1} has no entry {kind.__name__!r}: lines of {HISTORY} are missing"
+    restarted = {entry.step for entry in history.entries if isinstance(entry, Restarted)}
+    for step in _restarts(expectation.timeline):
+        if step not in restarted:
+            return f"step {step + 1} has no entry 'Restarted': lines of {HISTORY} are missing"
     appended: dict[int, int] = defaultdict(int)
     for entry in history.entries:
         if isinstance(entry, Sent):
@@ -154,16 +161,14 @@ def flaw(expectation: Expectation, history: History, played: list[str] | None) -
     return ""
 
 
-def _due(timeline: Timeline) -> Iterator[tuple[int, type[Settled] | type[Struck] | type[Restarted]]]:
+def _restarts(timeline: Timeline) -> Iterator[int]:
+    """Yield the steps in which new processes start; a crash strikes while the step after it is processed."""
     for number, step in enumerate(timeline):
-        if isinstance(step, Crash):
-            # It strikes while the step after it is processed.
-            yield number + 1, Struck
-            yield number + 1, Restarted
-        else:
-            yield number, Settled
-        if isinstance(step, Restart):
-            yield number, Restarted
+        match step:
+            case Crash():
+                yield number + 1
+            case Restart():
+                yield number
 
 
 def _events(expectation: Expectation) -> Iterator[tuple[int, int]]:
@@ -175,9 +180,5 @@ def _events(expectation: Expectation) -> Iterator[tuple[int, int]]:
                 yield number, len(sources(expectation.pipeline)) * partitions(expectation.timeline)
 
 
-def _difference(recorded: Verdict | None, now: Verdict) -> str:
-    if recorded is None:
-        return "it was played, but no verdict was recorded"
-    if recorded == now:
-        return ""
-    return f"recorded as {recorded.value.value} ({recorded.reason}), judged {now.value.value.upper()} ({now.reason})"
+def _difference(before: Verdict, now: Verdict) -> str:
+    return f"recorded as {before.value.value} ({before.reason}), judged {now.value.value.upper()} ({now.reason})"

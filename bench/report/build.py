@@ -148,7 +148,9 @@ class _Cells:
     def make(self, expectation: Expectation, name: str, verdict: Verdict) -> Cell:
         history, declared = self.seen.get((name, expectation.id)), self.declared[name]
         told = verdict.value in (Value.HOLDS, *_NOT_RUN)
-        line = "" if verdict.value is Value.HOLDS else verdict.reason
+        line = verdict.reason if verdict.value is not Value.HOLDS else ""
+        if verdict.again:
+            line = f"{line}; played a second time, alone, after: {verdict.again}".removeprefix("; ")
         plain = Cell(engine=name, value=verdict.value, glyph=matrix.GLYPHS[verdict.value], line=line)
         if told or history is None or declared is None or not _tellable(expectation, declared, verdict):
             return plain

@@ -131,9 +131,14 @@ def test_a_dead_broker_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFix
     assert "No broker answers at 127.0.0.1:1" in line
 
 
+def hears_ctrl_c() -> None:
+    """Undo what a shell does to background jobs: they ignore it, and so would all that we start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_interrupted_it_leaves_a_partial_run_and_no_process(broker: str, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "bench", *bench(broker, tmp_path, "--engine", "reference", "--duration", "60")]
-    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as started:
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c) as started:
         while len(_mentioning(tmp_path)) < 3:  # It, its generator, its probe.
             assert started.poll() is None
             time.sleep(0.05)

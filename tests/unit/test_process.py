@@ -165,6 +165,12 @@ END
 SLEEP = "time.sleep(600)"
 
 
+def hears_signals() -> None:
+    """Undo what a shell does to background jobs: they ignore Ctrl-C, and so would all that we start."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize(
     ("end", "sent", "code"),
     [
@@ -183,6 +189,7 @@ def test_nothing_outlives_us_however_we_end(end: str, sent: signal.Signals | Non
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=hears_signals,
     ) as holder:
         try:
             assert holder.stdout is not None

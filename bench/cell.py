@@ -41,6 +41,7 @@ from engines.contract import (
 from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EngineFailed, UnsupportedPipeline
 from engines.process import Child, remove_dir, scratch_dir
 from semantics.checkers.delivery import Judgement, Outcome
+from semantics.rules import Sink
 
 READY_WITHIN = timedelta(seconds=120)
 """To prepare ten million events takes about a minute."""
@@ -107,7 +108,6 @@ class _Cell:
         self.name = name
         self.engine = engine
         self.variant = variant
-        self.sink = declared.rules.sink
         self.log = log
         self._say = say
         self.warmup_s = declared.warmup_s if plan.warmup_s is None else plan.warmup_s
@@ -144,9 +144,12 @@ class _Cell:
             deployment = await stack.enter_async_context(
                 await self.engine.deploy([self.job], log=self.log, dirs=dirs, settings=settings)
             )
-            start_ns, cpu_s, sent = await self._load(generator, deployment)
+            start_ns, before, sent = await self._load(generator, deployment)
             self.say("settling")
             settled = await self._settle(deployment, sent)
+            # Until it has settled, not until the load ends: who falls behind must not look cheap.
+            after = _cpu_s(deployment)
+            cpu_s = None if before is None or after is None else after - before
             planned_ns = start_ns + int((self.warmup_s + self.plan.duration_s) * 1e9)
             drain_s = (time.monotonic_ns() - planned_ns) / 1e9
             state = StateSize(rows=None, live_bytes=None, disk_bytes=None, restore_bytes=None)
@@ -160,7 +163,7 @@ class _Cell:
             missing = await self._read(reader, settled)
             self.say("judging")
             evidence = self._evidence(start_ns, sent, missing)
-            weighed = await asyncio.to_thread(evidence.weigh, self.sink, int(self.warmup_s * 1e9))
+            weighed = await asyncio.to_thread(evidence.weigh, Sink.EXACTLY_ONCE, int(self.warmup_s * 1e9))
             samples = weighed.samples
             if samples is None:
                 return weighed.judgement, None
@@ -178,7 +181,7 @@ class _Cell:
             )
 
     async def _load(self, generator: Child, deployment: Deployment) -> tuple[int, float | None, load.Sent]:
-        """Let the generator run; return when it started, the CPU seconds used while measured, what was sent."""
+        """Let the generator run; return when it started, the CPU seconds used before the measured part, what was sent."""
         start_ns = time.monotonic_ns() + LEAD_NS
         within = timedelta(seconds=self.warmup_s + self.plan.duration_s + 2 * load.FLUSH_S)
         sending = asyncio.create_task(generator.request("run", within=within, start_ns=start_ns))
@@ -188,11 +191,10 @@ class _Cell:
             before = _cpu_s(deployment)
             self.say(f"measuring for {self.plan.duration_s:g} s")
             await _until(start_ns + int((self.warmup_s + self.plan.duration_s) * 1e9), sending)
-            after = _cpu_s(deployment)
             sent = msgspec.convert(await sending, load.Sent, strict=False)
         finally:
             sending.cancel()
-        return start_ns, None if before is None or after is None else after - before, sent
+        return start_ns, before, sent
 
     async def _settle(self, deployment: Deployment, sent: load.Sent) -> Settled:
         ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}

@@ -20,7 +20,7 @@ class Figures:
     slip_ns: dict[str, int | None]
     """How late the generator itself was."""
     cpu_s_per_million: float | None
-    """Of the engine's own processes, over the measured interval, by its events."""
+    """Of the engine's own processes, from the end of the warm-up until it had settled, by the measured events."""
     drain_s: float
     """From the end of the schedule until the engine had settled."""
     state: StateSize

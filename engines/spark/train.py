@@ -24,9 +24,11 @@ from semantics.errors import WeirError
 from semantics.expr import VALUE, expr
 from semantics.pipeline import (
     Aggregate,
+    Dedup,
     Emit,
     Filter,
     Function,
+    Hopping,
     How,
     Join,
     Pipeline,
@@ -42,8 +44,12 @@ from semantics.timeline import Event
 _PIPELINES: dict[str, Pipeline] = {
     "running": Aggregate(Source(), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
     "window": Aggregate(Source(delay=s(0)), (Function.COUNT, Function.SUM), window=Tumbling(s(10))),
+    "hopping": Aggregate(
+        Source(delay=s(0)), (Function.MIN, Function.MAX), window=Hopping(s(10), s(5), offset=s(1)), emit=Emit.UPDATE
+    ),
     "session": Aggregate(Source(delay=s(0)), window=Session(s(10))),
-    "join": Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5), how=How.LEFT),
+    "join": Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5), how=How.FULL),
+    "dedup": Dedup(Source(delay=s(10)), horizon=s(10)),
     "stateless": Filter(Select(Source(), expr(VALUE, "+", 1)), expr(VALUE, ">", 0)),
 }
 _STEPS_S = (1, 30, 60)

@@ -22,9 +22,11 @@ from semantics.expr import VALUE, expr
 from semantics.notation import print_row
 from semantics.pipeline import (
     Aggregate,
+    Dedup,
     Emit,
     Filter,
     Function,
+    Hopping,
     How,
     Join,
     Pipeline,
@@ -157,6 +159,44 @@ async def test_every_operator_runs_side_by_side_and_survives_a_restart(bench) ->
         assert size.live_bytes
         assert size.restore_bytes
         assert size.disk_bytes is None, "seven jobs share the local directory"
+
+
+async def test_hopping_windows_and_outer_joins_show_each_row_once(bench) -> None:  # type: ignore[no-untyped-def]
+    both = Source("L", delay=s(0)), Source("R", delay=s(0))
+    smallest_and_largest = (Function.MIN, Function.MAX)
+    jobs: Bench = bench(
+        hopping=Aggregate(Source(delay=s(0)), smallest_and_largest, window=Hopping(s(10), s(5), offset=s(2))),
+        updates=Aggregate(Source(delay=s(0)), window=Tumbling(s(10), offset=s(3)), emit=Emit.UPDATE),
+        right=Join(*both, lo=s(0), hi=s(5), how=How.RIGHT),
+        full=Join(*both, lo=s(0), hi=s(5), how=How.FULL),
+    )
+    await jobs.spark.launch()
+    async with jobs.spark:
+        await jobs.send(hopping="a=4@1 a=-7@2", updates="a@2 a@3", right="L:a@0 L:b@0", full="L:a@0 L:b@0")
+        assert await jobs.rows() == {"hopping": ["a[-8,2){min=4 max=4}"], "updates": ["a[-7,3)=1", "a[3,13)=1"]}
+        await jobs.send(hopping="z@60", updates="a@13", right="R:a@5 R:c@5", full="R:a@5 R:c@5")
+        assert await jobs.rows() == {
+            "hopping": ["a[-3,7){min=-7 max=4}", "a[2,12){min=-7 max=-7}"],
+            "updates": ["a[13,23)=1"],
+            "right": ["a(0#e1,5#e1)"],
+            "full": ["a(0#e1,5#e1)"],
+        }
+        await jobs.send(updates="a@4", right="L:x@60 R:y@60", full="L:x@60 R:y@60")
+        assert await jobs.rows() == {"right": ["c(_,5#e2)"], "full": ["b(0#e2,_)", "c(_,5#e2)"]}
+        assert (await jobs.settle())["updates"].progress.late == 0, "told once, by the settle before"
+
+
+async def test_dedup_counts_what_it_holds_back(bench) -> None:  # type: ignore[no-untyped-def]
+    jobs: Bench = bench(dedup=Dedup(Source(delay=s(10)), horizon=s(10)))
+    await jobs.spark.launch()
+    async with jobs.spark:
+        await jobs.send(dedup="a#x@20 a#x@21 b#x@22 ~#x@23 ~#x@24")
+        first = (await jobs.settle())["dedup"].progress
+        assert (first.duplicates, first.late, first.state_rows) == (2, 0, 3)
+        await jobs.send(dedup="a#x@13 a#y@12")
+        second = (await jobs.settle())["dedup"].progress
+        assert (second.duplicates, second.late, second.state_rows) == (0, 2, 3), "late before repeated, and told once"
+        assert await jobs.rows() == {"dedup": ["a#x@20", "b#x@22", "~#x@23"]}
 
 
 async def test_a_bad_job_fails_alone_and_a_stopped_one_keeps_settle_waiting(bench) -> None:  # type: ignore[no-untyped-def]

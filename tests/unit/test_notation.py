@@ -21,12 +21,13 @@ TIMES = st.integers(-(10**16), 10**16)
 VALUES = st.integers(-(2**63), 2**63 - 1)
 EVENTS = st.builds(Event, KEYS, st.none() | TIMES, id=NAMES, value=VALUES, input=NAMES, partition=st.integers(0, 99))
 REFS = st.builds(Ref, st.just("") | NAMES, st.none() | TIMES)
-ONE = st.tuples(st.tuples(st.just(""), VALUES))
+NULLABLE = st.none() | VALUES
+ONE = st.tuples(st.tuples(st.just(""), NULLABLE))
 """One aggregate has no name in a demand."""
-SEVERAL = st.lists(st.tuples(NAMES, VALUES), min_size=2, max_size=3, unique_by=lambda item: item[0]).map(tuple)
+SEVERAL = st.lists(st.tuples(NAMES, NULLABLE), min_size=2, max_size=3, unique_by=lambda item: item[0]).map(tuple)
 AGGREGATES = ONE | SEVERAL
 ROWS: st.SearchStrategy[Row] = st.one_of(
-    st.builds(EventRow, KEYS, st.just("") | NAMES, VALUES, st.none() | TIMES),
+    st.builds(EventRow, KEYS, st.just("") | NAMES, NULLABLE, st.none() | TIMES),
     st.builds(WindowRow, KEYS, TIMES, TIMES, AGGREGATES),
     st.builds(ValueRow, KEYS, AGGREGATES),
     st.builds(PairRow, KEYS, st.none() | REFS, st.none() | REFS),

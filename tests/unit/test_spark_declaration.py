@@ -1,0 +1,42 @@
+"""What Spark's design lacks is said before anything runs, with a page that says so; all else is native."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.contract import Support
+from engines.spark.declaration import declaration
+from semantics.catalogue import all_expectations
+from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Pipeline, Session, Source, Tumbling
+from semantics.time import s
+
+CLOCKED = Source(delay=s(10))
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Aggregate(CLOCKED, window=Tumbling(s(10), grace=s(1))),
+        Aggregate(CLOCKED, window=Hopping(s(10), s(5), grace=s(1)), emit=Emit.UPDATE),
+        Aggregate(CLOCKED, window=Session(s(10), grace=s(1)), emit=Emit.UPDATE),
+        Dedup(CLOCKED, horizon=s(11)),
+        Dedup(CLOCKED, horizon=s(9)),
+    ],
+)
+def test_what_it_lacks_is_not_run(pipeline: Pipeline) -> None:
+    found = declaration().capability(pipeline, 1)
+    assert found.support is Support.UNSUPPORTED
+    assert "https://" in found.reason
+    assert not found.error, "Spark itself would not refuse it: it knows no word for it."
+
+
+def test_sessions_that_update_are_refused_by_spark_itself() -> None:
+    found = declaration().capability(Aggregate(CLOCKED, window=Session(s(10)), emit=Emit.UPDATE), 1)
+    assert (found.support, found.error) == (Support.UNSUPPORTED, "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION")
+
+
+def test_the_catalogue_is_native_but_for_that() -> None:
+    lacking = {
+        e.family for e in all_expectations() if declaration().capability(e.pipeline, 1).support != Support.NATIVE
+    }
+    assert lacking <= {"TW", "SW"}

@@ -181,7 +181,7 @@ class _Cell:
             )
 
     async def _load(self, generator: Child, deployment: Deployment) -> tuple[int, float | None, load.Sent]:
-        """Let the generator run; return when it started, the CPU seconds used before what is measured, what was sent."""
+        """Let the generator run; return when it started, the CPU seconds of start and warm-up, what was sent."""
         start_ns = time.monotonic_ns() + LEAD_NS
         within = timedelta(seconds=self.warmup_s + self.plan.duration_s + 2 * load.FLUSH_S)
         sending = asyncio.create_task(generator.request("run", within=within, start_ns=start_ns))

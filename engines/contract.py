@@ -273,7 +273,10 @@ class Deployment(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Stop gracefully: finish what is open, commit, exit. Nothing if already stopped or killed."""
+        """Stop gracefully: finish what is open, commit, exit. Nothing if already stopped or killed by handle.
+
+        Raises `EngineFailed` if a process did not end by itself, or said that something went wrong.
+        """
         ...
 
     async def restart(self, *, wipe_state: bool = False) -> None:

@@ -62,7 +62,10 @@ class FaustDeployment:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        if kind is None:
+            await self.stop()
+        else:
+            await self._end()
 
     async def start(self) -> None:
         """Start the worker; return when every task is open. Raises `EngineFailed`, `Deadline`."""
@@ -111,7 +114,7 @@ class FaustDeployment:
     async def stop(self) -> None:
         if self._child is not None:
             child, self._child = self._child, None
-            await child.terminate(within=STOP_WITHIN)
+            await child.end(within=STOP_WITHIN)
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()
@@ -121,6 +124,12 @@ class FaustDeployment:
 
             await asyncio.to_thread(wipe, Path(self._plan.state_dir))
         await self.start()
+
+    async def _end(self) -> None:
+        """Stop after an error: however the worker ends, that error is the one to tell."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            await child.terminate(within=STOP_WITHIN)
 
     def _running(self) -> Child:
         if self._child is None:
@@ -190,7 +199,7 @@ class FaustEngine:
         try:
             await deployment.start()
         except BaseException:
-            await deployment.stop()
+            await deployment._end()
             raise
         return deployment
 

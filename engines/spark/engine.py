@@ -103,9 +103,11 @@ class SparkDeployment:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            await self.stop()
-        self._kill()
+        try:
+            if kind is None:
+                await self.stop()
+        finally:
+            self._kill()
 
     async def launch(self) -> None:
         """Start the process and all queries. Raises `UnsupportedPipeline`, `EngineFailed`, `Deadline`."""
@@ -213,9 +215,9 @@ class SparkDeployment:
     async def stop(self) -> None:
         self._disarm()
         child = self._child
-        if child is not None and child.alive():
+        if child is not None and not child.gone:
             await child.request("stop", within=_ARCHIVE_WITHIN if self.train else _STOP_WITHIN)
-            await child.terminate(within=_STOP_WITHIN)
+            await child.end(within=_STOP_WITHIN)
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()

@@ -156,9 +156,14 @@ class SparkDeployment:
         }
 
     async def _settle(self, name: str, asked: Mapping[Place, int], deadline: float) -> Settled:
-        """Drain one job until its committed position covers what is asked."""
+        """Drain one job until a drain began when its committed position covered what is asked.
+
+        A drain that began before may have returned before the newest records were planned, or before the batch
+        without data that follows them.
+        """
         checkpoint, late = self._checkpoints[name], 0
         while True:
+            covered = not _behind(checkpoint, asked)
             within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
             try:
                 answer = await self._running().request("drain", within=within, job=name)
@@ -167,13 +172,13 @@ class SparkDeployment:
             if "failed" in answer:
                 return Settled(status=Status.FAILED, detail=answer["failed"])
             late += answer["late"]
-            if not _behind(checkpoint, asked):
+            if covered:
                 committed = checkpoint.last(Journal.COMMITTED)
                 watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
                 # Spark has no dead letters: what it cannot use is dropped or passed on, and nobody is told.
                 progress = Progress(watermark_us=watermark_us, late=late, dead=0, state_rows=answer["rows"])
                 return Settled(status=Status.SETTLED, progress=progress)
-            # The drain had begun before the newest records were planned: once more. Each waits for a whole trigger.
+            # Once more. Each waits for a whole trigger.
 
     def _outputs(self, names: Collection[str]) -> dict[str, dict[Place, int]]:
         """Return the ends of the jobs' outputs. What a batch wrote is acknowledged before it commits."""

@@ -254,7 +254,8 @@ class Deployment(Protocol):
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         """Wait until every named job has consumed its inputs up to `ends`, moved time, emitted and committed.
 
-        It rests on committed positions, never on quiet time. One bad job does not raise; its status says so.
+        It rests on committed positions, never on quiet time. One bad job does not raise; its status says so. Raises
+        `EngineFailed` if the whole deployment is dead or stopped.
         """
         ...
 

@@ -78,12 +78,14 @@ class FaustDeployment:
 
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         asked = {job: {_place(place): end for place, end in places.items()} for job, places in ends.items()}
+        child = self._running()
         try:
-            child = self._running()
             answer = await child.request(
                 "settle", within=within + ANSWER_WITHIN, ends=asked, within_s=within.total_seconds()
             )
         except EngineFailed as error:
+            if not child.alive():
+                raise
             return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
         except Deadline as error:
             return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}

@@ -80,6 +80,8 @@ class Worker:
         try:
             query.stream.processAllAvailable()
         except StreamingQueryException as error:
+            if self._spark.sparkContext._jsc.sc().isStopped():
+                raise  # Not this job failed, but Spark.
             return {"failed": str(error).partition("\n=== Streaming Query ===")[0]}
         now = told([json.loads(report.json) for report in query.stream.recentProgress], since=query.counted)
         query.counted = now.last

@@ -260,7 +260,8 @@ class Deployment(Protocol):
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         """Wait until every named job has consumed its inputs up to `ends`, moved time, emitted and committed.
 
-        It rests on committed positions, never on quiet time. One bad job does not raise; its status says so.
+        It rests on committed positions, never on quiet time. One bad job does not raise; its status says so. Raises
+        `EngineFailed` if the whole deployment is dead or stopped.
         """
         ...
 
@@ -279,7 +280,10 @@ class Deployment(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Stop gracefully: finish what is open, commit, exit. Nothing if already stopped or killed."""
+        """Stop gracefully: finish what is open, commit, exit. Nothing if already stopped or killed by handle.
+
+        Raises `EngineFailed` if a process did not end by itself, or said that something went wrong.
+        """
         ...
 
     async def restart(self, *, wipe_state: bool = False) -> None:

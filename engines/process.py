@@ -20,6 +20,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -96,6 +97,26 @@ def remove_dir(path: Path) -> None:
     _warden.take_back("dir", str(path))
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended that was asked to."""
+
+    code: int | None
+    """Its exit code, negative for a signal; None if not even SIGKILL has ended it yet."""
+    forced: bool
+    """It had not ended in time, so it was killed."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ended by itself and said that all went well."""
+        return self.code == 0 and not self.forced
+
+    def __str__(self) -> str:
+        if self.forced:
+            return "only by SIGKILL: it did not end in time"
+        return "not at all" if self.code is None else _how(self.code)
+
+
 class Child:
     """A process group of ours. With `talk`, requests and answers are JSON lines on its stdin and stdout.
 
@@ -145,6 +166,11 @@ class Child:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was killed or stopped through this handle: nothing of it is left."""
+        return self._gone
+
     def alive(self) -> bool:
         """Return whether the process itself runs."""
         return self._popen.poll() is None
@@ -177,17 +203,29 @@ class Child:
             with self._lock:
                 self._waiting.pop(number, None)
 
-    async def terminate(self, *, within: timedelta) -> None:
-        """SIGTERM the process, wait, then SIGKILL what is left of its group."""
-        await asyncio.to_thread(self.stop, within=within)
+    async def terminate(self, *, within: timedelta) -> Ended:
+        """SIGTERM the process, wait, then SIGKILL what is left of its group; return how the process ended."""
+        return await asyncio.to_thread(self.stop, within=within)
 
-    def stop(self, *, within: timedelta) -> None:
+    def stop(self, *, within: timedelta) -> Ended:
         """`terminate`, for those who do not run in an event loop."""
+        forced = False
         with contextlib.suppress(psutil.Error):
             self._handle.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             self._popen.wait(within.total_seconds())
+        except subprocess.TimeoutExpired:
+            forced = True
         self.kill()
+        return Ended(self._popen.poll(), forced)
+
+    async def end(self, *, within: timedelta) -> None:
+        """`terminate`, and raise `EngineFailed` unless it ended by itself with exit code 0. Nothing if it is gone."""
+        if self._gone:
+            return
+        ended = await self.terminate(within=within)
+        if not ended.clean:
+            raise EngineFailed(f"{self.role} was to stop and ended {ended}.{self.log_tail()}")
 
     def kill(self) -> None:
         """SIGKILL the whole group, and return when it is gone. Nothing if it is gone already."""

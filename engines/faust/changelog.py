@@ -7,10 +7,12 @@ with one consumer for all tasks. It never guesses from silence that it is done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from engines.faust.driver import Chunk
 from engines.faust.store import Store
@@ -47,6 +49,27 @@ class _Reader:
     def stale(self) -> set[bytes]:
         """The row keys behind the last whole commit; none if transactional."""
         return set(self._rows)
+
+
+async def input_bounds(
+    bootstrap: str, group: str, inputs: Sequence[TopicPartition]
+) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Return the offsets at which the inputs begin, and those that the group has committed, where it has.
+
+    Call it when no writer of these partitions has anything open any more.
+    """
+    servers = bootstrap.split(",")
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
+    try:
+        await asyncio.gather(admin.start(), consumer.start())
+        await consumer._client.set_topics([place.topic for place in inputs])
+        begins, found = await asyncio.gather(
+            consumer.beginning_offsets(inputs), admin.list_consumer_group_offsets(group, partitions=list(inputs))
+        )
+    finally:
+        await asyncio.gather(admin.close(), consumer.stop())
+    return dict(begins), {place: at.offset for place, at in found.items() if at.offset >= 0}
 
 
 async def recover(

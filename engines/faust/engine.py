@@ -63,7 +63,10 @@ class FaustDeployment:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        if kind is None:
+            await self.stop()
+        else:
+            await self._end()
 
     async def start(self) -> None:
         """Start the worker; return when every task is open. Raises `EngineFailed`, `Deadline`."""
@@ -76,12 +79,14 @@ class FaustDeployment:
 
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         asked = {job: {_place(place): end for place, end in places.items()} for job, places in ends.items()}
+        child = self._running()
         try:
-            child = self._running()
             answer = await child.request(
                 "settle", within=within + ANSWER_WITHIN, ends=asked, within_s=within.total_seconds()
             )
         except EngineFailed as error:
+            if not child.alive():
+                raise
             return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
         except Deadline as error:
             return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}
@@ -112,7 +117,7 @@ class FaustDeployment:
     async def stop(self) -> None:
         if self._child is not None:
             child, self._child = self._child, None
-            await child.terminate(within=STOP_WITHIN)
+            await child.end(within=STOP_WITHIN)
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()
@@ -122,6 +127,12 @@ class FaustDeployment:
 
             await asyncio.to_thread(wipe, Path(self._plan.state_dir))
         await self.start()
+
+    async def _end(self) -> None:
+        """Stop after an error: however the worker ends, that error is the one to tell."""
+        if self._child is not None:
+            child, self._child = self._child, None
+            await child.terminate(within=STOP_WITHIN)
 
     def _running(self) -> Child:
         if self._child is None:
@@ -189,7 +200,7 @@ class FaustEngine:
         try:
             await deployment.start()
         except BaseException:
-            await deployment.stop()
+            await deployment._end()
             raise
         return deployment
 

@@ -65,6 +65,7 @@ class Runtime:
         self._around = Surroundings(
             generation=lambda: int(self.app.consumer_generation_id),
             seek=self._seek,
+            begin=self._begin,
             committed=self._moved.set,
             points=self.points,
         )
@@ -197,12 +198,22 @@ class Runtime:
             for (key, job), store in zip(wanted.items(), opened, strict=True)
         }
         outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
+        inputs = [TopicPartition(topic, key[1]) for key, job in wanted.items() for topic in job.inputs.values()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
-        stale, ends = await changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional)
+        (begins, committed), (stale, ends) = await asyncio.gather(
+            changelog.input_bounds(plan.bootstrap, plan.group, inputs),
+            changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional),
+        )
         for key, job in wanted.items():
             place = TopicPartition(job.changelog, key[1])
             writers[key].ends[f"{job.output}/{key[1]}"] = ends[TopicPartition(job.output, key[1])]
-            await tasks[key].open(stores[place], stale[place])
+            mine = [TopicPartition(topic, key[1]) for topic in job.inputs.values()]
+            await tasks[key].open(
+                stores[place],
+                stale[place],
+                begins={at.topic: begins[at] for at in mine},
+                committed={at.topic: committed[at] for at in mine if at in committed},
+            )
         return tasks
 
     def _writer(self, job: JobPlan, partition: int) -> Writer:
@@ -218,6 +229,10 @@ class Runtime:
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         await self.app.consumer.seek_wait({TP(topic, partition): offset})
+
+    async def _begin(self, topic: str, partition: int) -> int:
+        place = TP(topic, partition)
+        return int((await self.app.consumer.earliest_offsets(place))[place])
 
     def _reached(self, job: str, places: Mapping[str, int]) -> bool:
         tasks = {task.partition: task for task in self.of(job)}

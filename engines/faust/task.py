@@ -12,12 +12,13 @@ import contextlib
 import os
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
 
+from engines.errors import EngineFailed
 from engines.faust.changelog import ROW, TASK
 from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
@@ -32,6 +33,14 @@ INBOX = 2
 FATAL_EXIT = 70
 
 
+class ChangelogLost(EngineFailed):
+    """The group has committed input whose results are not in the changelog: going on would count on from nothing."""
+
+
+class InputLost(EngineFailed):
+    """Input that is not processed yet has been deleted from the log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What a task needs of its worker."""
@@ -39,6 +48,8 @@ class Surroundings:
     generation: Callable[[], int]
     seek: Callable[[str, int, int], Awaitable[None]]
     """(topic, partition, offset): fetch from there."""
+    begin: Callable[[str, int], Awaitable[int]]
+    """(topic, partition): the offset of the first record that is still on the log."""
     committed: Callable[[], None]
     """Called after every commit."""
     points: FailPoints
@@ -89,8 +100,14 @@ class Task:
         """Keys and values of all records on the changelog, as if nothing had been compacted."""
         return self._logged_bytes
 
-    async def open(self, store: Store[Any], stale: Set[bytes]) -> None:
-        """Start from a store that is up to date. `stale`: rows written to the changelog without a commit."""
+    async def open(
+        self, store: Store[Any], stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
+    ) -> None:
+        """Start from a store that is up to date. `stale`: rows written to the changelog without a commit.
+
+        `begins`: input topic -> where its partition begins now; `committed`: -> the group's offset, where it has one.
+        Raises `ChangelogLost`, `InputLost`.
+        """
         self.store = store
         self._output = self._writer.outbox(self.job.output, self.partition)
         self._dead = self._writer.outbox(self.job.dead_letters, self.partition)
@@ -98,7 +115,7 @@ class Task:
         self._program = Program(self.job.compiled(), store.rows, self._output.append, self._bury)
         self.committed = record = store.record
         self._program.load(record)
-        self._positions = dict(record.positions)
+        self._positions = {topic: self._start(topic, begin, committed.get(topic, 0)) for topic, begin in begins.items()}
         self.watermark = self._program.watermark
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
         if stale:
@@ -167,10 +184,11 @@ class Task:
         """Process a chunk, if custody of it is unbroken."""
         if chunk.generation != self._around.generation():
             return
-        position = self._positions.get(topic, chunk.first)
+        position = self._positions[topic]
         records: list[Any] = chunk
         if chunk.first != position:
             if chunk.first > position:
+                self._still_there(topic, position, await self._around.begin(topic, self.partition))
                 await self._around.seek(topic, self.partition, position)
                 return
             records = [record for record in chunk if record.offset >= position]
@@ -187,6 +205,28 @@ class Task:
         await self._at(CrashPoint.AFTER_PROCESS, {})
         if not self._output.one_by_one:
             await self._writer.send(self._output, self._output.full())
+
+    def _start(self, topic: str, begin: int, committed: int) -> int:
+        """Return where to begin with an input: at the store's position, or with the log if it has none."""
+        known = self.committed.positions.get(topic)
+        if committed > (known or 0):
+            raise ChangelogLost(
+                f"{self.name}: the changelog was lost: the group has committed {topic}/{self.partition} up to "
+                f"{committed}, but {self.job.changelog} says {known or 'nothing'}. Restore that topic, or begin anew "
+                f"with another group, which reads its inputs from the start."
+            )
+        if known is None:
+            return begin
+        self._still_there(topic, known, begin)
+        return known
+
+    def _still_there(self, topic: str, position: int, begin: int) -> None:
+        if begin > position:
+            raise InputLost(
+                f"{self.name}: {topic}/{self.partition} begins at {begin}, but is processed only up to {position}: "
+                f"what lies between was deleted. Keep input longer than a worker may be away (retention.ms); to go on "
+                f"without it, begin anew with another group."
+            )
 
     async def _commit(self) -> None:
         """Write outputs, dead letters, changelog and positions, in this order; then the store."""

@@ -8,6 +8,7 @@ before the next start, which is what a crash a moment earlier would have left.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -86,8 +87,10 @@ class Watcher:
                         self._child.resume()
                 time.sleep(_LOOK_EVERY_S)
         except Exception as error:
-            # It belongs to the thread that waits.
+            # It belongs to the thread that waits. Nobody will use the standstill.
             self._error = error
+            with contextlib.suppress(ProcessLookupError):
+                self._child.resume()
 
     def _stop(self) -> None:
         """SIGSTOP the group, and wait until it stands still: signals take effect a moment later."""
@@ -102,7 +105,7 @@ class Watcher:
         """Return the batch that shows the sign of the point; -1 if none does, or if it was judged already."""
         journal = _journal(self._point)
         done = checkpoint.last(journal)
-        batch = done if self._point is CrashPoint.AFTER_PROGRESS else max(done, checkpoint.writing(journal))
+        batch = max(done, checkpoint.writing(journal)) if self._point is CrashPoint.AFTER_SINK else done
         return batch if batch > self._judged[name] else -1
 
     def _verify(self, name: str, checkpoint: Checkpoint, batch: int) -> Reached | None:
@@ -111,10 +114,14 @@ class Watcher:
         committed = checkpoint.has(Journal.COMMITTED, batch)
         match self._point:
             case CrashPoint.BEFORE_PROCESS:
-                if rows or committed:
-                    return self._take_back(checkpoint, batch, name, rows)
+                if rows:
+                    raise Deadline(
+                        f"{name}: batch {batch} could not be stopped before-process: {rows} rows are out already."
+                    )
+                if committed:
+                    return self._take_back(checkpoint, batch, f"{name}: batch {batch} wrote no rows")
                 return Reached(
-                    evidence=f"{name}: batch {batch} is planned, its commit is absent, no output was written"
+                    evidence=f"{name}: batch {batch} is planned, its commit is absent, no row is on the output since"
                 )
             case CrashPoint.AFTER_SINK:
                 if not rows:
@@ -122,7 +129,7 @@ class Watcher:
                     self._judged[name] = batch
                     return None
                 if committed:
-                    return self._take_back(checkpoint, batch, name, rows)
+                    return self._take_back(checkpoint, batch, f"{name}: {rows} rows of batch {batch} are visible")
                 return Reached(evidence=f"{name}: {rows} rows of batch {batch} are visible, its commit is absent")
             case CrashPoint.AFTER_PROGRESS:
                 if not rows:
@@ -132,10 +139,9 @@ class Watcher:
             case _:
                 raise AssertionError(self._point)
 
-    def _take_back(self, checkpoint: Checkpoint, batch: int, name: str, rows: int) -> Reached:
+    def _take_back(self, checkpoint: Checkpoint, batch: int, seen: str) -> Reached:
         self.undo = checkpoint, batch
-        evidence = f"{name}: {rows} rows of batch {batch} are visible; its commit came first and is taken back"
-        return Reached(evidence=evidence, reconstructed=True)
+        return Reached(evidence=f"{seen}; its commit came first and is taken back", reconstructed=True)
 
 
 def _stands(process: psutil.Process) -> bool:

@@ -103,9 +103,11 @@ class SparkDeployment:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            await self.stop()
-        self._kill()
+        try:
+            if kind is None:
+                await self.stop()
+        finally:
+            self._kill()
 
     async def launch(self) -> None:
         """Start the process and all queries. Raises `UnsupportedPipeline`, `EngineFailed`, `Deadline`."""
@@ -154,9 +156,14 @@ class SparkDeployment:
         }
 
     async def _settle(self, name: str, asked: Mapping[Place, int], deadline: float) -> Settled:
-        """Drain one job until its committed position covers what is asked."""
+        """Drain one job until a drain began when its committed position covered what is asked.
+
+        A drain that began before may have returned before the newest records were planned, or before the batch
+        without data that follows them.
+        """
         checkpoint, late, duplicates = self._checkpoints[name], 0, 0
         while True:
+            covered = not _behind(checkpoint, asked)
             within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
             try:
                 answer = await self._running().request("drain", within=within, job=name)
@@ -166,7 +173,7 @@ class SparkDeployment:
                 return Settled(status=Status.FAILED, detail=answer["failed"])
             late += answer["late"]
             duplicates += answer["duplicates"]
-            if not _behind(checkpoint, asked):
+            if covered:
                 committed = checkpoint.last(Journal.COMMITTED)
                 watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
                 # Spark has no dead letters: what it cannot use is dropped or passed on, and nobody is told.
@@ -174,7 +181,7 @@ class SparkDeployment:
                     watermark_us=watermark_us, late=late, duplicates=duplicates, dead=0, state_rows=answer["rows"]
                 )
                 return Settled(status=Status.SETTLED, progress=progress)
-            # The drain had begun before the newest records were planned: once more. Each waits for a whole trigger.
+            # Once more. Each waits for a whole trigger.
 
     def _outputs(self, names: Collection[str]) -> dict[str, dict[Place, int]]:
         """Return the ends of the jobs' outputs. What a batch wrote is acknowledged before it commits."""
@@ -216,9 +223,9 @@ class SparkDeployment:
     async def stop(self) -> None:
         self._disarm()
         child = self._child
-        if child is not None and child.alive():
+        if child is not None and not child.gone:
             await child.request("stop", within=_ARCHIVE_WITHIN if self.train else _STOP_WITHIN)
-            await child.terminate(within=_STOP_WITHIN)
+            await child.end(within=_STOP_WITHIN)
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -79,6 +80,8 @@ class Worker:
         try:
             query.stream.processAllAvailable()
         except StreamingQueryException as error:
+            if self._spark.sparkContext._jsc.sc().isStopped():
+                raise  # Not this job failed, but Spark.
             return {"failed": str(error).partition("\n=== Streaming Query ===")[0]}
         now = told([json.loads(report.json) for report in query.stream.recentProgress], since=query.counted)
         query.counted = now.last
@@ -102,7 +105,7 @@ class Worker:
 
 
 def serve(requests: IO[str], answers: IO[str]) -> None:
-    """Answer every line of `requests` until they end."""
+    """Answer every line of `requests` until they end, or until `stop` is answered."""
     worker, lock = Worker(), threading.Lock()
 
     def say(message: Mapping[str, Any]) -> None:
@@ -122,11 +125,16 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
     for line in requests:
         request = json.loads(line)
         number, do = request.pop("id"), request.pop("do")
+        if do == "stop":
+            # From here on we end by ourselves: a signal must not make that look like a death.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            answer(number, do, request)
+            return
         threading.Thread(target=answer, args=(number, do, request), name=f"{do}-{number}", daemon=True).start()
 
 
 def main() -> None:
-    """Serve on stdin and stdout, and end with them. The JVM and all libraries get stderr for both."""
+    """Serve on stdin and stdout until stopped or their end. The JVM and all libraries get stderr for both."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     serve(sys.stdin, answers)

@@ -19,7 +19,7 @@ from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
 from engines.faust.plan import Guarantee, Plan, job_plan, read
 from engines.faust.store import Caches, TaskRecord
-from engines.faust.task import Surroundings, Task
+from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Outbox
 from semantics.pipeline import Aggregate, Emit, Source
 from semantics.timeline import CrashPoint
@@ -92,12 +92,22 @@ class Stage:
             self.looked.set()
             return 7
 
-        around = Surroundings(generation=generation, seek=seek, committed=self.commits.set, points=self.points)
+        self.begin = 0
+
+        async def begin(topic: str, partition: int) -> int:
+            assert (topic, partition) == ("input", 0)
+            return self.begin
+
+        around = Surroundings(
+            generation=generation, seek=seek, begin=begin, committed=self.commits.set, points=self.points
+        )
         self.task = Task(plan(guarantee), job_plan("group", JOB), 0, self.writer, around)
         self.store = store_for(JOB.pipeline, path, Caches())
 
-    async def open(self, *stale: bytes) -> Stage:
-        await self.task.open(self.store, set(stale))
+    async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
+        self.begin = begin
+        group = {} if committed is None else {"input": committed}
+        await self.task.open(self.store, set(stale), begins={"input": begin}, committed=group)
         return self
 
     async def give(self, first: int, end: int, generation: int = 7) -> None:
@@ -152,6 +162,58 @@ async def test_custody_is_unbroken(tmp_path: Path) -> None:
     await stage.task.deliver("input", chunk(4, 5, generation=6))
     await stage.give(4, 6)
     assert stage.rows == counts(1, 2, 3, 4, 5, 6), "nothing twice, nothing of an older generation"
+    await stage.task.close()
+
+
+async def test_custody_begins_where_the_log_does(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open(begin=3)
+    await stage.give(5, 6)
+    assert stage.seeks == [("input", 0, 3)], "the first chunk of all may have been dropped at a rebalance"
+    await stage.give(3, 5)
+    assert stage.rows == counts(1, 2)
+    await stage.task.close()
+
+
+@pytest.mark.parametrize(("known", "committed"), [(None, 1), (4, 5)])
+async def test_a_lost_changelog_is_told(tmp_path: Path, known: int | None, committed: int) -> None:
+    stage = Stage(tmp_path / "0")
+    if known is not None:
+        stage.store.restore({}, TaskRecord(positions={"input": known}).encode(), 1)
+    with pytest.raises(ChangelogLost, match=f"changelog was lost.*up to {committed}.*begin anew"):
+        await stage.open(committed=committed)
+    assert stage.writer.noted == []
+
+
+async def test_offsets_behind_the_store_are_no_loss(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "0", Guarantee.AT_LEAST_ONCE)
+    stage.store.restore({}, TaskRecord(positions={"input": 4}).encode(), 1)
+    await stage.open(committed=3)
+    await stage.give(3, 5)
+    assert stage.rows == counts(1)
+    await stage.task.close()
+
+
+async def test_input_that_was_deleted_unread_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage = Stage(tmp_path / "0")
+    stage.store.restore({}, TaskRecord(positions={"input": 4}).encode(), 1)
+    with pytest.raises(InputLost, match="begins at 5, but is processed only up to 4"):
+        await stage.open(begin=5)
+
+    ended = asyncio.Event()
+
+    def end(code: int) -> None:
+        assert code == FATAL_EXIT
+        ended.set()
+
+    monkeypatch.setattr("os._exit", end)
+    await stage.open(begin=4)
+    stage.begin = 6
+    await stage.task.deliver("input", chunk(6, 7))
+    await ended.wait()
+    assert stage.seeks == []
+    assert "InputLost" in capfd.readouterr().err
     await stage.task.close()
 
 

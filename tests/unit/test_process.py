@@ -106,9 +106,33 @@ async def test_terminate_lets_it_end_and_kills_the_stubborn(tmp_path: Path) -> N
     )
     child = Child("mule", [sys.executable, "-c", stubborn], log=tmp_path / "log")
     until(lambda: (tmp_path / "log").read_text(), "it never started")
-    await child.terminate(within=SHORT)
+    ended = await child.terminate(within=SHORT)
     assert not child.alive()
+    assert (ended.forced, ended.clean) == (True, False)
     child.kill()  # Once more is nothing.
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        ("sys.exit(0)", None),
+        ("print('no commit', flush=True), sys.exit(70)", r"(?s)exit code 70.*no commit"),
+        ("time.sleep(600)", "only by SIGKILL"),
+    ],
+)
+async def test_a_graceful_end_is_verified(tmp_path: Path, last: str, says: str | None) -> None:
+    code = f"import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: ({last},))"
+    child = Child(
+        "worker", [sys.executable, "-c", f"{code}; print('up', flush=True); time.sleep(600)"], log=tmp_path / "log"
+    )
+    until(lambda: "up" in (tmp_path / "log").read_text(), "it never started")
+    if says is None:
+        await child.end(within=WITHIN)
+    else:
+        with pytest.raises(EngineFailed, match=says):
+            await child.end(within=SHORT if "SIGKILL" in says else WITHIN)
+    assert child.gone
+    await child.end(within=WITHIN)  # Once more is nothing.
 
 
 def test_a_child_may_open_many_files(tmp_path: Path) -> None:

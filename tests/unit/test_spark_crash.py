@@ -45,6 +45,9 @@ class Stage:
         path.touch()
         return path
 
+    def plan(self, batch: int) -> None:
+        (self.path / "offsets" / str(batch)).touch()
+
     def commit(self, batch: int) -> None:
         (self.path / "commits" / str(batch)).touch()
 
@@ -108,8 +111,34 @@ def test_what_was_committed_before_arming_does_not_count(stage: Stage) -> None:
 def test_before_process_is_a_plan_without_output(stage: Stage) -> None:
     watcher = stage.watch(CrashPoint.BEFORE_PROCESS)
     stage.draft("offsets", 0)
+    stage.plan(0)
     assert "planned" in watcher.reached(within=WITHIN).evidence
     assert stage.stands_still()
+
+
+def test_a_plan_that_is_being_written_is_none_yet(stage: Stage) -> None:
+    watcher = stage.watch(CrashPoint.BEFORE_PROCESS)
+    stage.draft("offsets", 0)
+    with pytest.raises(Deadline, match="before-process"):
+        watcher.reached(within=timedelta(seconds=0.2))
+
+
+def test_before_process_is_never_made_of_a_batch_whose_rows_are_out(stage: Stage) -> None:
+    watcher = stage.watch(CrashPoint.BEFORE_PROCESS)
+    stage.rows = 2
+    stage.plan(0)
+    with pytest.raises(Deadline, match="2 rows are out already"):
+        watcher.reached(within=WITHIN)
+    assert watcher.undo is None
+
+
+def test_a_batch_without_rows_that_has_committed_is_taken_back(stage: Stage) -> None:
+    watcher = stage.watch(CrashPoint.BEFORE_PROCESS)
+    stage.commit(0)
+    stage.plan(0)
+    reached = watcher.reached(within=WITHIN)
+    assert reached.evidence == "job: batch 0 wrote no rows; its commit came first and is taken back"
+    assert reached.reconstructed
 
 
 @pytest.mark.parametrize("point", sorted(set(CrashPoint) - POINTS, key=str))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ def judge(
     return judge_counts(rows, sent, unsure=unsure or {}, missing=missing, sink=sink)
 
 
-def kinds(judgement: Judgement) -> list[Kind]:
+def kinds(judgement: Judgement) -> list[Enum]:
     return [finding.kind for finding in judgement.findings]
 
 

@@ -17,6 +17,8 @@ REMEDY = "`make setup` installs what the lock says"
 _SHAPES = (
     ("aiokafka.consumer.fetcher", "PartitionRecords._consumer_record"),
     ("aiokafka.consumer.fetcher", "FetchResult.getall"),
+    ("aiokafka.consumer.fetcher", "Fetcher._proc_fetch_request"),
+    ("aiokafka.consumer.consumer", "Fetcher"),
     ("aiokafka.producer.message_accumulator", "BatchBuilder.close"),
     ("aiokafka.producer.sender", "BACKOFF_OVERRIDE"),
     ("aiokafka.producer.producer", "AIOKafkaProducer.send_offsets_to_transaction"),

@@ -1,0 +1,39 @@
+"""When the fetcher lets records gather: at the end of the log, and never while more is known to lie there."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer import consumer
+from aiokafka.consumer.subscription_state import Assignment
+
+from engines.faust import driver
+
+
+@pytest.mark.parametrize(
+    ("offsets", "behind"),
+    [((5, 7), False), ((4, 7), True), ((5, 6), True), ((5,), False), ((0,), True)],
+)
+def test_it_is_behind_where_more_was_there_than_it_asks_from(offsets: tuple[int, ...], behind: bool) -> None:
+    places = [TopicPartition("t", partition) for partition in (0, 1)]
+    assignment = Assignment(places)
+    for place, highwater in zip(places, (5, 7), strict=True):
+        assignment.state_value(place).highwater = highwater
+    request = SimpleNamespace(topics=[("t", [(number, offset, 1) for number, offset in enumerate(offsets)])])
+    gathering = object.__new__(driver._Gathering)
+    assert gathering._behind(assignment, request) is behind
+
+
+def test_a_partition_never_fetched_before_is_not_known_to_have_more() -> None:
+    assignment = Assignment([TopicPartition("t", 0)])
+    gathering = object.__new__(driver._Gathering)
+    assert not gathering._behind(assignment, SimpleNamespace(topics=[("t", [(0, 0, 1)])]))
+
+
+def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((consumer, "Fetcher"), (driver.fetcher, "PartitionRecords"), (driver.fetcher, "FetchResult")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    driver.install()
+    assert consumer.Fetcher is driver._Gathering

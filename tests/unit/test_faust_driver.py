@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer import consumer
+from aiokafka.consumer import consumer, fetcher
 from aiokafka.consumer.subscription_state import Assignment
 
 from engines.faust import driver
@@ -16,7 +16,7 @@ from engines.faust import driver
     ("offsets", "behind"),
     [((5, 7), False), ((4, 7), True), ((5, 6), True), ((5,), False), ((0,), True)],
 )
-def test_it_is_behind_where_more_was_there_than_it_asks_from(offsets: tuple[int, ...], behind: bool) -> None:
+async def test_it_is_behind_where_more_was_there_than_it_asks_from(offsets: tuple[int, ...], behind: bool) -> None:
     places = [TopicPartition("t", partition) for partition in (0, 1)]
     assignment = Assignment(places)
     for place, highwater in zip(places, (5, 7), strict=True):
@@ -26,14 +26,14 @@ def test_it_is_behind_where_more_was_there_than_it_asks_from(offsets: tuple[int,
     assert gathering._behind(assignment, request) is behind
 
 
-def test_a_partition_never_fetched_before_is_not_known_to_have_more() -> None:
+async def test_a_partition_never_fetched_before_is_not_known_to_have_more() -> None:
     assignment = Assignment([TopicPartition("t", 0)])
     gathering = object.__new__(driver._Gathering)
     assert not gathering._behind(assignment, SimpleNamespace(topics=[("t", [(0, 0, 1)])]))
 
 
 def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((consumer, "Fetcher"), (driver.fetcher, "PartitionRecords"), (driver.fetcher, "FetchResult")):
+    for module, name in ((consumer, "Fetcher"), (fetcher, "PartitionRecords"), (fetcher, "FetchResult")):
         monkeypatch.setattr(module, name, getattr(module, name))
     driver.install()
     assert consumer.Fetcher is driver._Gathering

@@ -214,7 +214,7 @@ class StateSize:
     disk_bytes: int | None
     """Files of the local store, as they lie."""
     restore_bytes: int | None
-    """Bytes that a worker which lost its disk must read. Spark: files of the checkpoint as they lie, the newest snapshot
+    """Bytes that a worker which lost its disk must read. Spark: the checkpoint's files as they lie, newest snapshot
     and the changelogs after it. Faust: keys and values of every record ever written to the changelog, which is an upper
     bound, since the broker compacts it; without record headers, batches and compression."""
 

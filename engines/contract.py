@@ -216,11 +216,13 @@ class StateSize:
     rows: int | None
     """Logical rows."""
     live_bytes: int | None
-    """Keys and values of the live rows, uncompressed."""
+    """Keys and values of the live rows, uncompressed, in each engine's own encoding: not comparable between engines."""
     disk_bytes: int | None
     """Files of the local store, as they lie."""
     restore_bytes: int | None
-    """What a worker that lost its disk must read: changelog, or newest checkpoint snapshot and the deltas after it."""
+    """Bytes that a worker which lost its disk must read. Spark: the checkpoint's files as they lie, newest snapshot
+    and the changelogs after it. Faust: keys and values of every record ever written to the changelog, which is an upper
+    bound, since the broker compacts it; without record headers, batches and compression."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,7 @@ from typing import IO, Any
 import psutil
 
 from engines.errors import Deadline, EngineFailed
-from engines.warden import await_gone, group
+from engines.warden import GONE_WITHIN_S, await_gone, group
 
 LOG_TAIL_LINES = 15
 # The usual soft limit of 256 or 1024 files is too low for many jobs in one process; the hard one nearly never is.
@@ -133,6 +134,8 @@ class Child:
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._ready: Future[dict[str, Any]] = Future()
         self._lock = threading.Lock()
+        self._questions: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        """What a thread writes to stdin, where a full pipe of a stopped child may hold it; None is the end."""
         self._silent = False
         """Nobody reads answers any more: the process has ended."""
         self._gone = False
@@ -161,6 +164,7 @@ class Child:
             stdout = self._popen.stdout
             assert stdout is not None
             threading.Thread(target=self._listen, args=(stdout,), name=f"{role}-answers", daemon=True).start()
+            threading.Thread(target=self._ask, name=f"{role}-questions", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -196,7 +200,7 @@ class Child:
             if self._silent or self._gone:
                 raise self.ended()
             self._waiting[number] = future
-        self._write(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
+        self._questions.put(json.dumps({"id": number, "do": do, **fields}).encode() + b"\n")
         try:
             return await self._await(future, within, f"{self.role} to answer {do!r}")
         finally:
@@ -228,7 +232,10 @@ class Child:
             raise EngineFailed(f"{self.role} was to stop and ended {ended}.{self.log_tail()}")
 
     def kill(self) -> None:
-        """SIGKILL the whole group, and return when it is gone. Nothing if it is gone already."""
+        """SIGKILL the whole group, and return when it is gone. Nothing if it is gone already.
+
+        A process that waits for its disk may outlive even that, for a while: then the warden stays in charge of it.
+        """
         if self._gone:
             return
         # A number is nobody else's while a member of the group lives, but after that it may be a stranger's.
@@ -237,9 +244,13 @@ class Child:
             members = group(self.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-            self._popen.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._popen.wait(GONE_WITHIN_S)
             await_gone(members)
+            if group(self.pid):
+                return
         self._gone = True
+        self._questions.put(None)
         atexit.unregister(self.kill)
         _warden.take_back("group", self._identity)
         stdin = self._popen.stdin
@@ -270,9 +281,13 @@ class Child:
     def _write(self, data: bytes) -> None:
         stdin = self._popen.stdin
         assert stdin is not None
-        with self._lock, contextlib.suppress(BrokenPipeError, ValueError):
+        with contextlib.suppress(BrokenPipeError, ValueError):
             stdin.write(data)
             stdin.flush()
+
+    def _ask(self) -> None:
+        while (question := self._questions.get()) is not None:
+            self._write(question)
 
     def _listen(self, stdout: IO[bytes]) -> None:
         with stdout:

@@ -62,20 +62,43 @@ class Scene:
         wrote = {_unplace(place): end for task in parked for place, end in task["wrote"].items()}
         match self.point:
             case CrashPoint.BEFORE_PROCESS | CrashPoint.AFTER_PROCESS:
-                return self._nothing_written(log)
-            case CrashPoint.MID_SINK | CrashPoint.AFTER_SINK:
+                return self._nothing_written(log, [f"{task['job']}/{task['partition']}" for task in parked])
+            case CrashPoint.MID_SINK:
+                left = {place: count for task in parked for place, count in task["left"].items()}
+                return f"{self._uncommitted(log, wrote)}; {self._part(log, wrote, left)}"
+            case CrashPoint.AFTER_SINK:
                 return self._uncommitted(log, wrote)
             case CrashPoint.AFTER_COMMIT | CrashPoint.AFTER_PROGRESS:
                 return self._visible(log, wrote, [f"{task['job']}/{task['partition']}" for task in parked])
             case unknown:
                 assert_never(unknown)
 
-    def _nothing_written(self, log: Log) -> str:
+    def _nothing_written(self, log: Log, tasks: Sequence[str]) -> str:
         now = log.ends(list(self.ends), committed=False)
         moved = {place: (self.ends[place], end) for place, end in now.items() if end != self.ends[place]}
         if moved:
             raise Deadline(f"Nothing should have been written yet at {self.point.value}, but ends moved: {moved}.")
-        return f"no record was written since the point was armed: {len(now)} partitions end where they ended"
+        if not tasks:
+            raise Deadline(f"No task says that it stands at {self.point.value}.")
+        done = "unprocessed" if self.point is CrashPoint.BEFORE_PROCESS else "processed"
+        return (
+            f"no record was written since the point was armed: {len(now)} partitions end where they ended; by the "
+            f"worker's own word, {_shown(tasks)} hold{'' if len(tasks) > 1 else 's'} a chunk, {done}"
+        )
+
+    def _part(self, log: Log, wrote: Mapping[Place, int], left: Mapping[str, int]) -> str:
+        """Return what shows that only a part is written. That more was to come, only the worker knows."""
+        now = log.ends(list(self.ends), committed=False)
+        more = {place: (wrote.get(place, self.ends[place]), end) for place, end in now.items()}
+        if moved := {place: pair for place, pair in more.items() if pair[1] > pair[0]}:
+            raise Deadline(f"At mid-sink more is on the log than a part. Place: (end said, end): {moved}.")
+        later = sum(count for place, count in left.items() if _unplace(place)[0] in self.changelogs)
+        output = sum(left.values()) - later
+        if output:
+            return f"the log holds no more; by the worker's count {output} output records are still to come"
+        if later:
+            return f"all output is written, and none of the {later} changelog records that the worker counts"
+        return "no output was due: this is the changelog's only batch, whole"
 
     def _uncommitted(self, log: Log, wrote: Mapping[Place, int]) -> str:
         now = log.ends(list(self.ends), committed=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
 from semantics.timeline import CrashPoint
@@ -15,11 +15,14 @@ from semantics.timeline import CrashPoint
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A task that stands still. `wrote`: "topic/partition" -> the offset after its last record of this commit."""
+    """A task that stands still."""
 
     job: str
     partition: int
     wrote: Mapping[str, int]
+    """"topic/partition" -> the offset after its last record of this commit there."""
+    left: Mapping[str, int] = field(default_factory=dict)
+    """At mid-sink: "topic/partition" -> how many records of this commit it has yet to write there."""
 
 
 class FailPoints:

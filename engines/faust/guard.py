@@ -1,4 +1,4 @@
-"""The start-up check: this engine reaches into private parts of five libraries, each pinned to one version."""
+"""The start-up check: this engine reaches into private parts of four libraries, each pinned to one version."""
 
 from __future__ import annotations
 

@@ -263,10 +263,12 @@ class Task:
 
     async def _part_of_it(self) -> None:
         """Send one batch of what this commit has to say, and stand still."""
-        for outbox in (self._output, self._dead, self._changelog):
+        said = (self._output, self._dead, self._changelog)
+        for outbox in said:
             if batches := outbox.full(most=1):
                 await self._writer.send(outbox, batches)
-                await self._at(CrashPoint.MID_SINK, await self._writer.acknowledged())
+                left = {outbox.place: outbox.waiting for outbox in said if outbox.waiting}
+                await self._at(CrashPoint.MID_SINK, await self._writer.acknowledged(), left)
 
     async def _heal(self, stale: Set[bytes]) -> None:
         """Put what holds behind what a dead worker wrote without a commit: compaction must keep the right one."""
@@ -293,8 +295,8 @@ class Task:
     def _offsets(self) -> dict[TopicPartition, int]:
         return {TopicPartition(topic, self.partition): offset for topic, offset in self._positions.items()}
 
-    async def _at(self, point: CrashPoint, wrote: dict[str, int]) -> None:
-        await self._around.points.at(point, lambda: Parked(self.job.name, self.partition, wrote))
+    async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
+        await self._around.points.at(point, lambda: Parked(self.job.name, self.partition, wrote, left or {}))
 
 
 async def die(writer: Writer | None = None) -> NoReturn:

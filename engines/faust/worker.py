@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -80,9 +81,7 @@ class Control:
                 return {}
             case "reached":
                 parked = await self._runtime.points.standstill(self._runtime.busy)
-                return {
-                    "parked": [{"job": at.job, "partition": at.partition, "wrote": dict(at.wrote)} for at in parked]
-                }
+                return {"parked": [asdict(at) for at in parked]}
             case unknown:
                 raise EngineFailed(f"The worker does not know how to {unknown!r}.")
 

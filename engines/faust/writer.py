@@ -65,6 +65,11 @@ class Outbox:
             self._full.append(self._builder)
             self._builder, self._append, self._count = None, None, 0
 
+    @property
+    def waiting(self) -> int:
+        """How many records are in full batches that nobody has taken."""
+        return sum(batch.record_count() for batch in self._full)
+
     def full(self, *, most: int | None = None) -> list[Any]:
         """Take the batches that are full, `most` of them."""
         taken, self._full = self._full[:most], [] if most is None else self._full[most:]

@@ -25,7 +25,8 @@ _COMMON = {
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
-    # The default manager forks a dozen processes a micro-batch where Hadoop's native library is absent, as on PyPI.
+    # The default manager forks a dozen processes a micro-batch where Hadoop's native library is absent, as it
+    # is in the Python package.
     "spark.sql.streaming.checkpointFileManagerClass": (
         "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
     ),

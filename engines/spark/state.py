@@ -38,7 +38,7 @@ def disk_bytes(local_dir: Path) -> int:
 
 
 def restore_bytes(checkpoint: Path) -> int:
-    """Return what a machine without local state must read: newest snapshots, and the changelogs after them."""
+    """Return the bytes of the files that a restore must read: newest snapshots, and the changelogs after them."""
     stores = {path.parent for path in (checkpoint / "state").glob("**/*") if _VERSIONED.fullmatch(path.name)}
     return sum(_restore_bytes(store) for store in stores)
 

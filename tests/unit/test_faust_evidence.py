@@ -41,8 +41,9 @@ class Ends:
         raise NotImplementedError
 
 
-def parked(**wrote: int) -> list[dict[str, Any]]:
-    return [{"job": "job", "partition": 0, "wrote": {f"{topic}/0": end for topic, end in wrote.items()}}]
+def parked(left: Mapping[str, int] | None = None, **wrote: int) -> list[dict[str, Any]]:
+    ends = {f"{topic}/0": end for topic, end in wrote.items()}
+    return [{"job": "job", "partition": 0, "wrote": ends, "left": left or {}}]
 
 
 @pytest.fixture
@@ -60,14 +61,18 @@ def scene(point: CrashPoint, wal: Path, *, transactional: bool = True) -> Scene:
 
 @pytest.mark.parametrize("point", [CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_PROCESS])
 def test_before_the_sink_nothing_is_written(point: CrashPoint, wal: Path) -> None:
-    assert "no record was written" in scene(point, wal).verify(Ends(out=(3, 3), log=(5, 5)), parked())
+    told = scene(point, wal).verify(Ends(out=(3, 3), log=(5, 5)), parked())
+    assert "no record was written" in told
+    assert "by the worker's own word, job/0 holds a chunk" in told
+    with pytest.raises(Deadline, match="No task"):
+        scene(point, wal).verify(Ends(out=(3, 3), log=(5, 5)), [])
     with pytest.raises(Deadline, match="ends moved"):
         scene(point, wal).verify(Ends(out=(4, 3), log=(5, 5)), parked())
 
 
 @pytest.mark.parametrize("point", [CrashPoint.MID_SINK, CrashPoint.AFTER_SINK])
 def test_in_the_sink_a_transaction_is_open(point: CrashPoint, wal: Path) -> None:
-    told = scene(point, wal).verify(Ends(out=(5, 3), log=(6, 5)), parked(out=5))
+    told = scene(point, wal).verify(Ends(out=(5, 3), log=(5, 5)), parked(out=5))
     assert "open transaction" in told
     assert "out/0 3..5" in told
     for log, said in (
@@ -77,6 +82,23 @@ def test_in_the_sink_a_transaction_is_open(point: CrashPoint, wal: Path) -> None
     ):
         with pytest.raises(Deadline, match="uncommitted"):
             scene(point, wal).verify(log, said)
+
+
+@pytest.mark.parametrize(
+    ("left", "wrote", "says"),
+    [
+        ({"out/0": 2, "log/0": 3}, {"out": 5}, "2 output records are still to come"),
+        ({"log/0": 3}, {"out": 5}, "none of the 3 changelog records"),
+        ({}, {"log": 6}, "no output was due"),
+    ],
+)
+def test_mid_sink_is_a_part_and_no_more(
+    left: Mapping[str, int], wrote: Mapping[str, int], says: str, wal: Path
+) -> None:
+    ends = {"out": (3, 3), "log": (5, 5)} | {topic: (end, 3 if topic == "out" else 5) for topic, end in wrote.items()}
+    assert says in scene(CrashPoint.MID_SINK, wal).verify(Ends(**ends), parked(left, **wrote))
+    with pytest.raises(Deadline, match="more is on the log than a part"):
+        scene(CrashPoint.MID_SINK, wal).verify(Ends(**ends | {"dead": (1, 0)}), parked(left, **wrote))
 
 
 def test_without_transactions_the_changelog_tells(wal: Path) -> None:

@@ -258,6 +258,7 @@ async def test_an_armed_point_holds_the_task(tmp_path: Path, point: CrashPoint) 
         CrashPoint.BEFORE_PROCESS: {}, CrashPoint.AFTER_PROCESS: {}, CrashPoint.MID_SINK: {"out/0": 1},
     }.get(point, {"out/0": 3, "group-job-changelog/0": 2})  # fmt: skip
     assert parked.wrote == wrote
+    assert parked.left == ({"out/0": 2, "group-job-changelog/0": 2} if point is CrashPoint.MID_SINK else {})
     assert ("commit" in stage.writer.noted) is (point in (CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_PROGRESS))
 
 

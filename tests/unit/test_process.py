@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engines import process
 from engines.errors import Deadline, EngineFailed
 from engines.process import Child, remove_dir, scratch_dir
 from engines.warden import group, runs
@@ -98,6 +100,26 @@ async def test_a_stopped_child_answers_after_it_is_resumed(child: Child) -> None
         await child.request("add", a=1, b=1, within=SHORT)
     child.resume()
     assert await child.request("add", a=1, b=2, within=WITHIN) == {"sum": 3}
+
+
+async def test_a_full_pipe_of_a_stopped_child_does_not_hold_the_deadline(child: Child) -> None:
+    await child.ready(within=WITHIN)
+    child.pause()
+    with pytest.raises(Deadline):
+        await asyncio.wait_for(child.request("add", a=1, b=1, more="x" * 1_000_000, within=SHORT), 10)
+    child.resume()
+    assert await child.request("add", a=1, b=2, within=WITHIN) == {"sum": 3}
+
+
+def test_a_group_that_outlives_its_kill_stays_the_wardens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child("ghost", ["sleep", "60"], log=tmp_path / "log")
+    with monkeypatch.context() as ghostly:
+        ghostly.setattr(process, "group", lambda _: [psutil.Process()])
+        ghostly.setattr(process, "await_gone", lambda _: None)
+        child.kill()
+        assert not child.gone
+    child.kill()
+    assert child.gone
 
 
 async def test_terminate_lets_it_end_and_kills_the_stubborn(tmp_path: Path) -> None:

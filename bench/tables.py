@@ -37,8 +37,15 @@ show what is demanded."""
 _TEETH = """\
 # Teeth
 
-A catalogue that everything passes proves nothing. Each mistake below is planted into the reference, one at a time, and
-the catalogue is played on it; every rule value that is not the contract's is a planted mistake for free."""
+A catalogue that everything passes proves nothing. Mistakes are planted one at a time: into the reference, on which the
+whole catalogue is played, and, where only a kill can tell, into a real engine. Every rule value that is not the
+contract's is a planted mistake for free."""
+
+_KILLED = """\
+In what order output, state and position are committed shows only where a process is killed in between. These are
+played on the real engine and a real broker by
+[tests/integration/test_faust_teeth.py](../tests/integration/test_faust_teeth.py), beside the sound engine, which must
+hold; the list names those that must catch each."""
 
 
 def rules_page(declared: Mapping[str, Declaration]) -> str:
@@ -63,6 +70,9 @@ async def teeth_page() -> str:
     lines = ["## Planted bugs", "", "| bug | what it does | caught by |", "|---|---|---|"]
     for bug, ids in caught.items():
         lines.append(f"| {bug} | {_says(bug)} | {', '.join(ids) or '**nothing**'} |")
+    lines += ["", "## Planted bugs of a process that dies", "", _KILLED, "", *lines[2:4]]
+    for engine, variant, lie in _bugs(needs_broker=True):
+        lines.append(f"| {engine.name}:{variant} | {lie.bug} | {', '.join(lie.caught_by) or '**nothing**'} |")
     declared = dict(declarations())
     lines += ["", "## Rule values", "", "| rule | value | caught by |", "|---|---|---|"]
     for rule, kind in _rules():
@@ -89,12 +99,17 @@ def telling_apart(rule: str, value: Enum, declared: Mapping[str, Declaration]) -
 
 
 async def catches() -> dict[str, list[str]]:
-    """Play the catalogue on every engine with a planted bug; return the ids that are broken, by engine:variant."""
-    playing = []
+    """Play the catalogue on each planted bug that needs no broker; return the broken ids by engine:variant."""
+    playing = [_caught(engine, variant) for engine, variant, _ in _bugs(needs_broker=False)]
+    return dict(await asyncio.gather(*playing))
+
+
+def _bugs(*, needs_broker: bool) -> Iterator[tuple[Engine, str, Declaration]]:
     for name in registry.names():
         engine, _ = registry.get(name)
-        playing += [_caught(engine, variant) for variant in engine.variants if engine.declaration(variant).bug]
-    return dict(await asyncio.gather(*playing))
+        for variant in engine.variants if engine.needs_broker is needs_broker else ():
+            if (declared := engine.declaration(variant)).bug:
+                yield engine, variant, declared
 
 
 async def _caught(engine: Engine, variant: str) -> tuple[str, list[str]]:

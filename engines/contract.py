@@ -169,6 +169,8 @@ class Declaration:
     """Why it needs longer than others."""
     bug: str = ""
     """What was planted in this variant: a negative control, which the catalogue must catch."""
+    caught_by: tuple[str, ...] = ()
+    """By which expectations, where only a broker and a kill can tell; a test of the engine plays them."""
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

@@ -6,14 +6,16 @@ import platform
 from importlib import metadata
 
 from engines.contract import Capability, Declaration, Override, Support
+from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
+from engines.faust.plan import Guarantee
 from semantics.pipeline import Pipeline, rekeyed
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
     "": "exactly once: outputs, state and positions in one Kafka transaction",
     "at-least-once": "no transactions: a crash may repeat output, the state stays exact",
-}
+} | {name: f"planted bug: {bug.says}" for name, bug in BUGS.items()}
 TITLE = "Faust (Weir runtime)"
 _AT_LEAST_ONCE = Override(
     rule="sink",
@@ -32,15 +34,23 @@ def capability(pipeline: Pipeline, partitions: int) -> Capability:
 
 def declaration(variant: str) -> Declaration:
     """Return the declaration of a variant."""
-    weak = variant == "at-least-once"
+    weak = guarantee(variant) is Guarantee.AT_LEAST_ONCE
+    bug = BUGS.get(variant)
     return Declaration(
         engine="faust",
-        title=f"{TITLE}, at least once" if weak else TITLE,
+        title=f"{TITLE}{', at least once' if weak else ''}{f' with a planted bug ({variant})' if bug else ''}",
         versions={name: _version(name) for name in PINNED} | {"python": platform.python_version()},
         rules=Rules(sink=Sink.AT_LEAST_ONCE) if weak else CONTRACT,
         overrides=(_AT_LEAST_ONCE,) if weak else (),
         capability=capability,
+        bug=bug.says if bug else "",
+        caught_by=bug.caught_by if bug else (),
     )
+
+
+def guarantee(variant: str) -> Guarantee:
+    """Return how a variant commits; a planted bug breaks the stronger way."""
+    return Guarantee.AT_LEAST_ONCE if variant == "at-least-once" else Guarantee.EXACTLY_ONCE
 
 
 def _version(name: str) -> str:

@@ -29,6 +29,7 @@ from engines.contract import (
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.faust import declaration, guard
+from engines.faust.bugs import BUGS
 from engines.faust.evidence import Scene, Witness
 from engines.faust.plan import Guarantee, Plan, changelog_topic, job_plan
 from engines.process import Child
@@ -187,12 +188,13 @@ class FaustEngine:
             group=group,
             member=f"{group}-0",
             session_timeout_s=SESSION_TIMEOUT_S,
-            guarantee=Guarantee.AT_LEAST_ONCE if settings.variant else Guarantee.EXACTLY_ONCE,
+            guarantee=declaration.guarantee(settings.variant),
             commit_interval_s=_COMMIT_INTERVAL_S[settings.profile],
             fetch_records=FETCH_RECORDS,
             profile=settings.profile,
             state_dir=str(dirs.state / group),
             jobs=[job_plan(group, job) for job in jobs],
+            bug=settings.variant if settings.variant in BUGS else "",
         )
         changelogs = {changelog_topic(group, job): job.partitions for job in jobs}
         await asyncio.to_thread(log.create, changelogs, compact=True)

@@ -54,6 +54,8 @@ class Plan:
     profile: Profile
     state_dir: str
     jobs: Sequence[JobPlan]
+    bug: str = ""
+    """The planted bug, by name (`engines/faust/bugs.py`); empty: the sound engine."""
 
     def write(self, path: Path) -> None:
         path.write_bytes(msgspec.json.encode(self))

@@ -21,10 +21,11 @@ from engines.errors import EngineFailed
 from engines.faust import changelog, driver
 from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
+from engines.faust.flaws import PARTS
 from engines.faust.plan import Guarantee, JobPlan, Plan
 from engines.faust.store import Caches
 from engines.faust.task import Surroundings, Task, die
-from engines.faust.writer import Plain, Transactions, Writer
+from engines.faust.writer import Plain, Writer
 
 _DAY_S = 86_400.0
 STARTING_AT_ONCE = 8
@@ -53,7 +54,7 @@ class Runtime:
         driver.install()
         self._faust_dir = Path(plan.state_dir) / "faust"
         self._faust_dir.mkdir(parents=True, exist_ok=True)
-        self._plan = plan
+        self._plan, self._parts = plan, PARTS[plan.bug]
         self.points = FailPoints()
         self.ready = asyncio.Event()
         self.tasks: dict[tuple[str, int], Task] = {}
@@ -179,7 +180,7 @@ class Runtime:
         writers: dict[tuple[str, int], Writer] = {}
         for key, job in wanted.items():
             writers[key] = writer = self._writer(job, key[1])
-            tasks[key] = Task(plan, job, key[1], writer, self._around)
+            tasks[key] = self._parts.task(plan, job, key[1], writer, self._around)
         # Opening a database waits for the disk, starting a producer for the broker: side by side.
         opening = [
             asyncio.to_thread(store_for, job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches)
@@ -220,7 +221,7 @@ class Runtime:
         plan = self._plan
         if plan.guarantee is Guarantee.AT_LEAST_ONCE:
             return Plain(plan.bootstrap, self._commit_offsets)
-        return Transactions(plan.bootstrap, f"{plan.group}-{job.name}-{partition}", plan.group)
+        return self._parts.writer(plan.bootstrap, f"{plan.group}-{job.name}-{partition}", plan.group, job)
 
     async def _commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
         offsets = {TP(place.topic, place.partition): offset for place, offset in positions.items()}

@@ -1,7 +1,7 @@
 """Planted bugs: mistakes that engines really make, each one part of the machine exchanged.
 
 They are lies by design: every variant declares the contract's rules, so that an expectation must catch it. Bugs of the
-order of commits (output before state, state before offsets) need a process that dies: real engines are killed there.
+order of commits (output before state, state before offsets) need a process that dies: they are planted into `faust`.
 """
 
 from __future__ import annotations

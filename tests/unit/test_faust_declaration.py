@@ -6,9 +6,14 @@ from importlib import metadata
 
 import pytest
 
+from bench.foretold import declarations
 from engines.contract import Support
 from engines.faust import guard
+from engines.faust.bugs import BUGS
 from engines.faust.engine import ENGINE
+from engines.faust.flaws import PARTS
+from engines.faust.task import Task
+from semantics.catalogue import find
 from semantics.expr import ID
 from semantics.pipeline import Aggregate, Emit, KeyBy, Source
 from semantics.rules import CONTRACT, Rules, Sink
@@ -29,6 +34,21 @@ def test_at_least_once_differs_in_the_sink_alone() -> None:
     declared = ENGINE.declaration("at-least-once")
     assert declared.rules == Rules(sink=Sink.AT_LEAST_ONCE)
     assert [override.rule for override in declared.overrides] == ["sink"]
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_lies_that_it_keeps_the_contract(bug: str) -> None:
+    declared = ENGINE.declaration(bug)
+    assert declared.bug
+    assert declared.rules == CONTRACT
+    assert declared.caught_by
+    assert all(find(id).family == "EO" for id in declared.caught_by)
+
+
+def test_every_planted_bug_has_parts_and_none_is_an_engine_to_compare() -> None:
+    assert PARTS.keys() == {"", *BUGS}
+    assert PARTS[""].task is Task
+    assert not [name for name, declared in declarations() if declared.bug]
 
 
 def test_what_it_cannot_run_yet_is_its_debt() -> None:

@@ -1,8 +1,7 @@
 """The catalogue has teeth: each planted bug and each rule value that is not the contract's is caught, and by whom.
 
-Not planted: bugs of the order of commits (output before state, state before offsets, half a batch visible). They need
-a process that dies between two writes; the EO family kills the real engines there, and `faust:at-least-once` is the
-control that must fail. Nor `sink`, which says how outputs are compared.
+Not here: bugs of the order of commits, which need a process that dies between two writes. They are planted into the
+real engine (tests/integration/test_faust_teeth.py). Nor `sink`, which says how outputs are compared.
 """
 
 from __future__ import annotations

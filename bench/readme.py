@@ -37,7 +37,7 @@ def results(folders: Sequence[Path]) -> str:
             raise CorruptRun(f"{folder} is no run folder: {error}.") from error
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
-    parts = [_machine(manifests[-1]), matrix.markdown(cells)]
+    parts = [_machine(manifests), matrix.markdown(cells)]
     parts += ["\n".join(f"- {line}" for line in matrix.deviations(cells))]
     parts += [_figures(benched, manifests[-1])] if benched else []
     return "\n\n".join(part for part in parts if part)
@@ -66,12 +66,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _machine(manifest: dict[str, Any]) -> str:
+def _machine(manifests: Sequence[dict[str, Any]]) -> str:
+    manifest = manifests[-1]
     host, versions = manifest["host"], manifest["versions"]
+    commits = ", ".join(dict.fromkeys(each["versions"]["weir"] for each in manifests))
     memory = round(host["memory_bytes"] / 2**30)
     return (
         f"From runs of {manifest['started'][:10]} on {host['cores']} cores and {memory} GiB ({host['system']} "
-        f"{host['machine']}), Python {versions['python']}, commit {versions['weir']}."
+        f"{host['machine']}), Python {versions['python']}, commit {commits}."
     )
 
 

@@ -9,7 +9,7 @@ therefore tells of what is still open, as an engine with such a bug would believ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,28 +122,28 @@ class OffsetsBeforeState(_HoldingWriter):
 class CutTask(Task):
     """A task that stands still in mid-output only when something of it is open."""
 
-    async def _at(self, point: CrashPoint, wrote: dict[str, int]) -> None:
+    async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
         if point is not CrashPoint.MID_SINK or wrote:
-            await super()._at(point, wrote)
+            await super()._at(point, wrote, left)
 
 
 class HoldingTask(CutTask):
     """A task that writes what was held back when everything else is recorded."""
 
-    async def _at(self, point: CrashPoint, wrote: dict[str, int]) -> None:
+    async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
         if point is CrashPoint.AFTER_PROGRESS:
             assert isinstance(self._writer, _HoldingWriter)
             await self._writer.let_go()
-        await super()._at(point, wrote)
+        await super()._at(point, wrote, left)
 
 
 class DirtyTask(Task):
     """A task that writes its rows to the store while their transaction is open."""
 
-    async def _at(self, point: CrashPoint, wrote: dict[str, int]) -> None:
+    async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
         if point in (CrashPoint.MID_SINK, CrashPoint.AFTER_SINK):
             self.store.restore(dict(self.store.rows.changes()), None, self.store.read_to)
-        await super()._at(point, wrote)
+        await super()._at(point, wrote, left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,14 @@ def test_the_readme_has_a_place_for_results() -> None:
     assert insert((ROOT / "README.md").read_text(), "X").count("X\n" + END) == 1
 
 
+def test_the_readme_shows_results_of_a_real_run() -> None:
+    _, _, section = (ROOT / "README.md").read_text().partition(BEGIN)
+    section, _, _ = section.partition(END)
+    assert section.strip().startswith("From runs of ")
+    assert "| WM-01 |" in section
+    assert "CPU s / 1M events" in section
+
+
 def test_only_what_is_between_the_marks_is_replaced() -> None:
     assert insert(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
 

@@ -23,6 +23,10 @@ pytestmark = pytest.mark.integration
 SURVIVES = {"bug-dirty-store": ("EO-02",), "bug-partial-batch": ("EO-01",)}
 """Bug -> expectations that it must hold, so that what is planted is that bug: a wiped store is not dirty."""
 
+CONTRADICTED = {"bug-emit-before-commit": ("EO-09",), "bug-partial-batch": ("EO-09",)}
+"""Bug -> expectations whose kill finds output where a sound engine has none yet: its evidence is refused, so that the
+verdict is unknown, which fails a suite as well. The sound engine holds them."""
+
 
 async def verdicts(broker: str, folder: Path, variant: str, ids: tuple[str, ...]) -> dict[str, Verdict]:
     engine, _ = registry.require(f"faust:{variant}" if variant else "faust")
@@ -40,6 +44,7 @@ async def test_a_planted_bug_is_caught(broker: str, tmp_path: Path, bug: str) ->
     caught_by, survives = BUGS[bug].caught_by, SURVIVES.get(bug, ())
     seen = await verdicts(broker, tmp_path, bug, (*caught_by, *survives))
     wanted = dict.fromkeys(caught_by, Value.BROKEN) | dict.fromkeys(survives, Value.HOLDS)
+    wanted |= dict.fromkeys(CONTRADICTED.get(bug, ()), Value.UNKNOWN)
     assert {id: verdict.value for id, verdict in seen.items()} == wanted, seen
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from semantics.history import Again, History, Restarted, Struck, Undecided, Unse
 from semantics.notation import print_row, print_step, print_time
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit
-from semantics.rows import EventRow, PairRow, Ref, Row, sort_key
+from semantics.rows import Row, names_ids, sort_key, without_ids
 from semantics.rules import CONTRACT, Sink
 from semantics.timeline import Crash, Step
 from semantics.verdict import Observed, Verdict, observe
@@ -104,7 +103,7 @@ def tell(
 
     `name` is engine[:variant]; without a history the prediction stands alone.
     """
-    ids = any(_names_ids(row) for outcome in expectation.demand for demand in outcome for row in demand.rows)
+    ids = any(names_ids(row) for outcome in expectation.demand for demand in outcome for row in demand.rows)
     observed = None if seen is None else observe(expectation, seen)
     predictions = predict(expectation.pipeline, expectation.timeline, declaration.rules)
     rows = None if observed is None else [_counted(step.rows, ids) for step in observed]
@@ -196,7 +195,7 @@ def _distance(these: Sequence[Counter[str]], those: Sequence[Counter[str]]) -> i
 
 
 def _counted(rows: Iterable[Row], ids: bool) -> Counter[str]:
-    return Counter(print_row(row if ids else _without_ids(row)) for row in rows)
+    return Counter(print_row(row if ids else without_ids(row)) for row in rows)
 
 
 def _lines(
@@ -205,7 +204,7 @@ def _lines(
     answers = [list(demanded), list(predicted), list(observed or ())]
     rows: dict[str, Row] = {}
     for row in sorted((row for answer in answers for row in answer), key=sort_key):
-        bare = row if ids else _without_ids(row)
+        bare = row if ids else without_ids(row)
         rows.setdefault(print_row(bare), bare)
     # Of updates only the last row of a key is demanded; those before are values that it had.
     due = {(row.key, getattr(row, "start_us", None)): row for row in demanded}.values() if updates else demanded
@@ -250,21 +249,3 @@ def _notes(seen: History) -> Iterable[str]:
                 yield f"came out only after the last step had settled: {' '.join(map(print_row, rows))}"
             case Again(reason=reason):
                 yield f"played again: {reason}"
-
-
-def _names_ids(row: Row) -> bool:
-    match row:
-        case EventRow(id=id):
-            return bool(id)
-        case PairRow(left=left, right=right):
-            return any(side is not None and bool(side.id) for side in (left, right))
-    return False
-
-
-def _without_ids(row: Row) -> Row:
-    match row:
-        case EventRow():
-            return dataclasses.replace(row, id="")
-        case PairRow(key, left, right):
-            return PairRow(key, left and Ref("", left.time_us), right and Ref("", right.time_us))
-    return row

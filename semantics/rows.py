@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 Values: TypeAlias = tuple[tuple[str, int | None], ...]
@@ -60,3 +60,23 @@ Row: TypeAlias = EventRow | WindowRow | ValueRow | PairRow
 def sort_key(row: Row) -> tuple[str, str, str]:
     """Order rows for printing: by key, then by what they say."""
     return type(row).__name__, row.key or "", repr(row)
+
+
+def names_ids(row: Row) -> bool:
+    """Return whether a demanded row names an id, so that ids are compared."""
+    match row:
+        case EventRow(id=id):
+            return bool(id)
+        case PairRow(left=left, right=right):
+            return any(side is not None and bool(side.id) for side in (left, right))
+    return False
+
+
+def without_ids(row: Row) -> Row:
+    """Return the row as it is compared where the demand names no id."""
+    match row:
+        case EventRow():
+            return replace(row, id="")
+        case PairRow(key, left, right):
+            return PairRow(key, left and Ref("", left.time_us), right and Ref("", right.time_us))
+    return row

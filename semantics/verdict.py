@@ -20,7 +20,7 @@ from semantics.history import Again, DeadLetters, History, NotRun, Refused, Seen
 from semantics.notation import print_row
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit, Pipeline
-from semantics.rows import EventRow, PairRow, Ref, Row
+from semantics.rows import Row, names_ids, without_ids
 from semantics.rules import CONTRACT, Rules, Sink
 from semantics.timeline import Crash, CrashPoint
 
@@ -344,24 +344,6 @@ def _last_by_key(rows: Iterable[Row]) -> dict[object, Row]:
 
 def _alike(demanded: Sequence[Row], predicted: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
     """Drop the ids on both sides where the demand names none."""
-    if any(_names_ids(row) for row in demanded):
+    if any(names_ids(row) for row in demanded):
         return demanded, predicted
-    return [_without_ids(row) for row in demanded], [_without_ids(row) for row in predicted]
-
-
-def _names_ids(row: Row) -> bool:
-    match row:
-        case EventRow(id=id):
-            return bool(id)
-        case PairRow(left=left, right=right):
-            return any(side is not None and bool(side.id) for side in (left, right))
-    return False
-
-
-def _without_ids(row: Row) -> Row:
-    match row:
-        case EventRow():
-            return replace(row, id="")
-        case PairRow(key, left, right):
-            return PairRow(key, left and Ref("", left.time_us), right and Ref("", right.time_us))
-    return row
+    return [without_ids(row) for row in demanded], [without_ids(row) for row in predicted]

@@ -41,7 +41,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.timeline import Crash
+from semantics.timeline import Crash, Scale
 from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
@@ -106,7 +106,7 @@ RULE_CAUGHT_BY = {
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
 }
-PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
+PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 
 
 async def verdicts(variant: str, folder: Path) -> dict[str, Value]:

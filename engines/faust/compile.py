@@ -76,7 +76,20 @@ class Input:
 class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
-    def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        rows: Table[Any],
+        emit: Emit,
+        bury: Bury,
+        *,
+        timed: Iterable[str] | None = None,
+        upstream: Mapping[str, int] | None = None,
+    ) -> None:
+        """`timed`: the inputs whose events need a time, if not only this pipeline asks for it.
+
+        `upstream`: input name -> the partitions of the stage that feeds it.
+        """
         self.inputs = {
             source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
             for side, stream in enumerate(streams(pipeline))

@@ -19,7 +19,20 @@ from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op
-from semantics.pipeline import Aggregate, Filter, Join, KeyBy, Pipeline, Select, clock, source, steps, streams
+from semantics.pipeline import (
+    Aggregate,
+    Filter,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    Stateful,
+    Step,
+    clock,
+    inputs,
+    sources,
+    steps,
+)
 from semantics.time import us
 
 _OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
@@ -65,8 +78,9 @@ class Program:
 
     def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
         self.inputs = {
-            source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
-            for side, stream in enumerate(streams(pipeline))
+            source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
+            for side, stream in enumerate(inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,))
+            for source in sources(stream)
         }
         windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
@@ -202,7 +216,7 @@ def _interval(join: Join) -> Interval:
     return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
 
 
-def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bool] | None:
+def _transform(chain: Sequence[Step]) -> Callable[[Event], bool] | None:
     """Return the function that changes an event in place as the chain does, and says whether it is still there."""
     if not chain:
         return None
@@ -216,7 +230,7 @@ def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bo
             case KeyBy(_, key):
                 actions.append(_setting("k", _expression(key)))
             case _:
-                assert_never(step)
+                raise NotImplementedError(f"{type(step).__name__}: the declaration does not let it through")
 
     def transform(event: Event) -> bool:
         return all(action(event) for action in actions)

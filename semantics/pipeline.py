@@ -41,6 +41,7 @@ class Filter:
     where: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.where, Kind.TRUTH, "A filter's condition")
 
 
@@ -52,6 +53,7 @@ class Select:
     value: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.value, Kind.INTEGER, "A value")
 
 
@@ -63,6 +65,7 @@ class KeyBy:
     key: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.key, Kind.TEXT, "A key")
 
 
@@ -78,6 +81,7 @@ class Explode:
     most: int = field(default=100, kw_only=True)
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         if self.most < 1:
             raise InvalidPipeline(f"An event becomes at least one: most is {self.most}.")
 
@@ -183,6 +187,20 @@ class Function(Enum):
     SUM = "sum"
     MIN = "min"
     MAX = "max"
+    AVG = "avg"
+    """The 64-bit float nearest to the exact sum divided by the count: it is rounded once, when it is shown."""
+    FIRST = "first"
+    """The value of the earliest event; of those at one time, the first to arrive."""
+    LAST = "last"
+    """The value of the latest event; of those at one time, the last to arrive."""
+    COLLECT = "collect"
+    """The values in the order of event time, then of arrival: the earliest `Aggregate.at_most`, none after them. So
+    what is kept does not depend on the order of arrival, and state is bounded."""
+
+    @property
+    def timed(self) -> bool:
+        """Return whether it asks when an event was."""
+        return self in (Function.FIRST, Function.LAST, Function.COLLECT)
 
 
 class Emit(Enum):
@@ -207,8 +225,13 @@ class Aggregate:
     functions: tuple[Function, ...] = (Function.COUNT,)
     window: Window | None = field(default=None, kw_only=True)
     emit: Emit = field(default=Emit.FINAL, kw_only=True)
+    at_most: int = field(default=100, kw_only=True)
+    """Of how many events COLLECT shows the values."""
 
     def __post_init__(self) -> None:
+        _reads(self.input)
+        if self.at_most < 1:
+            raise InvalidPipeline(f"A collection holds one value or more, not {self.at_most}.")
         if not self.functions or len(set(self.functions)) != len(self.functions):
             raise InvalidPipeline("An aggregate needs at least one function, each once.")
         if self.window is None and self.emit is Emit.FINAL:
@@ -282,6 +305,7 @@ class Dedup:
     horizon: timedelta = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _not_negative(self.horizon, "a dedup's horizon")
         if not clocked(self.input):
             raise InvalidPipeline("What was seen is forgotten by the watermark: give the source a delay.")
@@ -355,14 +379,14 @@ def held_back_us(node: Pipeline) -> int:
 
 
 def timed(pipeline: Pipeline) -> frozenset[str]:
-    """Return the inputs whose events need a time: a clock, a window, a join or a dedup asks for it on their way."""
+    """Return the inputs whose events need a time: a clock, window, function, join or dedup on their way asks for it."""
 
     def asks(node: Pipeline) -> bool:
         match node:
             case Source(delay=delay):
                 return delay is not None
-            case Aggregate(window=window):
-                return window is not None
+            case Aggregate(functions=functions, window=window):
+                return window is not None or any(function.timed for function in functions)
             case _:
                 return isinstance(node, Watermark | Join | Dedup)
 
@@ -392,7 +416,17 @@ def flat(pipeline: Pipeline) -> bool:
     return isinstance(last, plain | Stateful) and all(isinstance(node, plain) for node in below)
 
 
+def _reads(stream: Pipeline) -> None:
+    match stream:
+        case Aggregate(functions=(Function.AVG | Function.COLLECT as first, *_)):
+            raise InvalidPipeline(
+                f"An event's value is an integer, and {first.value!r} yields none: name another function first."
+            )
+
+
 def _apart(streams: tuple[Pipeline, ...], what: str) -> None:
+    for stream in streams:
+        _reads(stream)
     names = [source.name for stream in streams for source in sources(stream)]
     for name in names:
         if names.count(name) > 1:

@@ -73,7 +73,6 @@ EXPECTATIONS = [
         timeline=script("L:a@1 L:b@9", "R:a@3", "L:x@12", "R:y@12", "L:x@16", "R:y@16"),
         demand=after([], [], [], ["late:0"], [], ["a[0,10)=1", "b[0,10)=1", "late:0"]),
         because="The join says late what is old: whoever closes by the inputs' clock loses every unmatched row.",
-        core=True,
     ),
     Expectation(
         "CH-05",

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator
+from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, first_value, thawed
 from semantics.pipeline import Explode, Filter, KeyBy, Select, Step, Watermark
 from semantics.rows import EventRow, Row, ValueRow
 from semantics.time import T0_US
@@ -160,7 +160,7 @@ class Running(Aggregating):
 
     def event_of(self, row: Row) -> Event:
         assert isinstance(row, ValueRow)
-        return replace(self._by[row.key], value=row.values[0][1])
+        return replace(self._by[row.key], value=first_value(row.values))
 
     def is_final(self, end_us: int, watermark: int) -> bool:
         del end_us, watermark
@@ -178,4 +178,4 @@ class Running(Aggregating):
         return tuple(sorted(((key, tuple(values)) for key, values in self._values.items()), key=repr))
 
     def load(self, dump: Dump) -> None:
-        self._values = {key: list(values) for key, values in dump}
+        self._values = {key: thawed(values) for key, values in dump}

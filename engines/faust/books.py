@@ -46,7 +46,7 @@ class Books:
 
     def enter(self, standings: Iterable[Any]) -> None:
         """Take what a worker said."""
-        for standing in msgspec.convert(standings, list[Standing]):
+        for standing in msgspec.convert(standings, list[Standing], strict=False):
             task = standing.stage, standing.partition
             if task not in self._known or self._known[task].commits <= standing.commits:
                 self._known[task] = standing
@@ -79,7 +79,9 @@ class Books:
         """Say what has not been reached or heard, or is nobody's; empty if nothing is missing."""
         at = {place: offset for task in self._of(job) for place, offset in task.positions.items()}
         asked = {f"{topic}/{partition}": end for (topic, partition), end in self._asked[job].items()}
-        behind = [f"{place} is at {at.get(place, 0)} of {end}" for place, end in asked.items() if at.get(place, 0) < end]
+        behind = [
+            f"{place} is at {at.get(place, 0)} of {end}" for place, end in asked.items() if at.get(place, 0) < end
+        ]
         return ", ".join([*behind, *(lack for stage in self._stages[job] for lack in self._lacks(stage))])
 
     def _lacks(self, stage: StagePlan) -> Iterator[str]:
@@ -93,7 +95,8 @@ class Books:
                     said = self._known.get((feeder, upstream))
                     heard = task.heard.get(feeder, {}).get(upstream, 0)
                     if said is not None and heard < said.commits:
-                        yield f"{stage.name}/{partition} has heard {heard} of {said.commits} commits of {feeder}/{upstream}"
+                        of = f"{said.commits} commits of {feeder}/{upstream}"
+                        yield f"{stage.name}/{partition} has heard {heard} of {of}"
 
     def _of(self, job: str) -> list[Standing]:
         return [task for stage in self._stages[job] for task in self._tasks(stage)]

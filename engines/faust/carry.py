@@ -12,21 +12,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 from aiokafka.partitioner import murmur2
 
+from engines.faust.operators import Event
 from engines.faust.writer import Outbox
 
 _REMEMBERED = 200_000
 
 
-class Carried(msgspec.Struct, gc=False):
-    """What stands on an internal topic: an event, or, with `n`, the end of a commit. Times in microseconds."""
+class Carried(Event, gc=False, kw_only=True):
+    """What stands on an internal topic: an event, or, with `n`, the end of a commit."""
 
+    v: int = 0
     p: int
     w: int | None = None
     n: int | None = None
-    v: int = 0
-    k: str | None = None
-    i: str | None = None
-    t: int | None = None
 
 
 decode: Callable[[bytes], Carried] = msgspec.json.Decoder(Carried).decode

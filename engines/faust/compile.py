@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Any, Protocol, assert_never
 import msgspec
 
 from engines.faust.aggregates import Running, Session, Span, Windows
+from engines.faust.carry import Carried, Carrier
+from engines.faust.carry import decode as decode_carried
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
 from engines.faust.join import Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
-from engines.faust.store import Caches, Store, TaskRecord
+from engines.faust.store import Caches, Mark, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op
@@ -75,6 +77,35 @@ class Input:
         """The highest event time seen; only with a clock."""
 
 
+class Fed(Input):
+    """An input that another stage feeds: its clock is the lowest of what that stage's partitions say of theirs."""
+
+    def __init__(self, input: Input, upstream: int) -> None:
+        super().__init__(input.name, input.side, input.delay_us, input.transform)
+        self._upstream = upstream
+        self.marks: dict[int, Mark] = {}
+
+    def hear(self, said: Carried) -> bool:
+        """Take what one partition says of its watermark and commits; return whether the input's clock moved."""
+        before = self.marks.get(said.p, _UNHEARD)
+        if said.n is None and said.w == before.watermark:
+            return False
+        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n)
+        if self.delay_us is None or said.w == before.watermark or len(self.marks) < self._upstream:
+            return False
+        known = [mark.watermark for mark in self.marks.values() if mark.watermark is not None]
+        if len(known) < self._upstream:
+            return False
+        lowest = min(known) + self.delay_us
+        moved = self.highest is None or lowest > self.highest
+        if moved:
+            self.highest = lowest
+        return moved
+
+
+_UNHEARD = Mark(None, 0)
+
+
 class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
@@ -82,25 +113,28 @@ class Program:
         self,
         pipeline: Pipeline,
         rows: Table[Any],
-        emit: Emit,
+        emit: Emit | Carrier,
         bury: Bury,
         *,
-        timed: Iterable[str] | None = None,
-        upstream: Mapping[str, int] | None = None,
+        asks_time: Collection[str] | None = None,
+        feeds: Mapping[str, int] | None = None,
     ) -> None:
-        """`timed`: the inputs whose events need a time, if not only this pipeline asks for it.
+        """`asks_time`: the inputs whose events need a time, if more than this pipeline asks for it.
 
-        `upstream`: input name -> the partitions of the stage that feeds it.
+        `feeds`: for inputs that another stage feeds, of how many partitions that is.
         """
         self.inputs = {
             source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
             for side, stream in enumerate(inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,))
             for source in sources(stream)
         }
+        for name, partitions in (feeds or {}).items():
+            self.inputs[name] = Fed(self.inputs[name], partitions)
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
         self._clocked = clocked
-        self._needs_time = bool(timed(pipeline))
+        self._needs_time = bool(timed(pipeline) if asks_time is None else asks_time)
         self._operator = _operator(pipeline, rows, emit)
+        self._carrier = emit if isinstance(emit, Carrier) else None
         self._bury = bury
         self._watermark = BEFORE_ALL
         self.late = 0
@@ -118,21 +152,31 @@ class Program:
         """Continue where a commit left off; the rows are in the table already."""
         for name, highest in record.highest.items():
             self.inputs[name].highest = highest
+        for name, marks in record.marks.items():
+            input = self.inputs[name]
+            assert isinstance(input, Fed)
+            input.marks = dict(marks)
         self.late, self.duplicates, self.dead = record.late, record.duplicates, record.dead
         self._watermark = self._lowest()
         self._operator.recover(self._watermark)
+        if self._carrier is not None:
+            self._carrier.judge_by(self.watermark)
 
-    def save(self, positions: Mapping[str, int], logged_bytes: int = 0) -> TaskRecord:
-        """Return what a commit at these positions records."""
+    def save(self, positions: Mapping[str, int], number: int = 1, logged_bytes: int = 0) -> TaskRecord:
+        """Return what commit `number`, at these positions, records."""
         highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
         return TaskRecord(
             positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
-            logged_bytes=logged_bytes,
+            commits=number, logged_bytes=logged_bytes,
+            marks={name: dict(input.marks) for name, input in self.inputs.items() if isinstance(input, Fed)},
         )  # fmt: skip
 
     def feed(self, name: str, records: Sequence[Record]) -> None:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
         input, operator, needs_time = self.inputs[name], self._operator, self._needs_time
+        if isinstance(input, Fed):
+            self._feed_carried(input, records)
+            return
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
         on_event, watermark = operator.on_event, self._watermark
         highest = BEFORE_ALL if input.highest is None else input.highest
@@ -154,9 +198,39 @@ class Program:
                     self.duplicates += 1
             if clocked and time is not None and time > highest:
                 input.highest = highest = time
-                self._watermark = watermark = self._lowest()
+                watermark = self._move()
             if watermark >= operator.due:
                 operator.on_watermark(watermark)
+
+    def _feed_carried(self, input: Fed, records: Sequence[Record]) -> None:
+        """As `feed`: what was unusable stayed behind, and each event brings the time by which it is to be judged."""
+        operator, side, transform, watermark = self._operator, input.side, input.transform, self._watermark
+        for record in records:
+            assert record.value is not None
+            event = decode_carried(record.value)
+            if input.hear(event):
+                watermark = self._move()
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
+            if event.n is None and (transform is None or transform(event)):
+                self._count(operator.on_event(side, event, record.offset, watermark))
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
+
+    def _move(self) -> int:
+        """Take a new watermark from the inputs' clocks; what closing says is judged downstream by the one before."""
+        self._watermark = watermark = self._lowest()
+        if self._carrier is not None:
+            if watermark >= self._operator.due:
+                self._operator.on_watermark(watermark)
+            self._carrier.judge_by(self.watermark)
+        return watermark
+
+    def _count(self, refused: Refused | None) -> None:
+        if refused is Refused.LATE:
+            self.late += 1
+        elif refused is Refused.REPEAT:
+            self.duplicates += 1
 
     def _lowest(self) -> int:
         lowest = None

@@ -184,7 +184,7 @@ class FaustEngine:
         if reason := guard.missing():
             raise EnvironmentNotReady(reason)
         for job in jobs:
-            can = declaration.capability(job.pipeline, job.partitions)
+            can = declaration.declaration(settings.variant).capability(job.pipeline, job.partitions)
             if can.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
                 raise UnsupportedPipeline("NotImplemented", f"{job.name}: {can.reason}.")
         group = f"weir-faust-{secrets.token_hex(4)}"

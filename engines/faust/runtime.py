@@ -23,7 +23,7 @@ from engines.faust import changelog, driver
 from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
-from engines.faust.plan import Guarantee, StagePlan, Plan
+from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.store import Caches
 from engines.faust.task import Surroundings, Task, die
 from engines.faust.writer import Plain, Writer
@@ -182,6 +182,7 @@ class Runtime:
         if not wanted:
             return {}
         plan = self._plan
+        state_dir = Path(plan.state_dir)
         tasks: dict[tuple[str, int], Task] = {}
         writers: dict[tuple[str, int], Writer] = {}
         for key, stage in wanted.items():
@@ -189,7 +190,7 @@ class Runtime:
             tasks[key] = self._parts.task(plan, stage, key[1], writer, self._around)
         # Opening a database waits for the disk, starting a producer for the broker: side by side.
         opening = [
-            asyncio.to_thread(store_for, stage.compiled(), Path(plan.state_dir) / stage.name / str(key[1]), self._caches)
+            asyncio.to_thread(store_for, stage.compiled(), state_dir / stage.name / str(key[1]), self._caches)
             for key, stage in wanted.items()
         ]
         gate = asyncio.Semaphore(STARTING_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Cuts a pipeline where a new key sends events to other partitions: what comes before and after are stages of their own.
+"""Cuts a pipeline where a new key sends events to other partitions: what comes before and after are stages apart.
 
 Each stage has a task a partition. Between two lies an internal topic: written in the transaction of whoever writes,
 read like any input. What is stateless stays together, so that only a key that something is kept by costs a topic.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from semantics.pipeline import Aggregate, Dedup, Join, KeyBy, Pipeline, Source, clock, source, streams
+from semantics.pipeline import Aggregate, Dedup, Join, KeyBy, Pipeline, Source, Union, clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,8 @@ def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
                 return node
             case Join(left, right):
                 return replace(node, left=below(left, kept), right=below(right, kept))
+            case Union(inputs):
+                return replace(node, inputs=tuple(below(input, kept) for input in inputs))
             case _:
                 return replace(node, input=below(node.input, kept))
 

@@ -1,4 +1,4 @@
-"""A partition task: one stage of a job, on one partition of all its inputs. Takes chunks in custody, processes, commits.
+"""A partition task: one stage of a job on one partition of its inputs. Takes chunks in custody, processes, commits.
 
 Everything happens under one lock. A chunk is taken only if it was fetched in this generation and begins at the task's
 own position, which is committed with the outputs: a lost or a repeated chunk cannot pass unseen. Any error ends the
@@ -24,7 +24,7 @@ from engines.faust.changelog import ROW, TASK
 from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
-from engines.faust.plan import Guarantee, StagePlan, Plan
+from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.store import Store, TaskRecord
 from engines.faust.writer import Outbox, Writer
 from semantics.timeline import CrashPoint
@@ -122,8 +122,8 @@ class Task:
             store.rows,
             self._carrier or self._outputs[0].append,
             self._bury,
-            timed=self.stage.timed,
-            upstream=dict.fromkeys(self.stage.feeds, self.stage.partitions),
+            asks_time=self.stage.timed,
+            feeds=dict.fromkeys(self.stage.feeds, self.stage.partitions),
         )
         self.committed = record = store.record
         self._program.load(record)

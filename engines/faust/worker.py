@@ -110,8 +110,10 @@ def _standing(task: Task) -> Standing:
         positions={f"{topic}/{task.partition}": offset for topic, offset in committed.positions.items()},
         end=task.ends.get(f"{stage.output}/{task.partition}", 0),
         commits=committed.commits,
-        heard={stage.feeds[input]: {at: mark.commit for at, mark in marks.items()}
-               for input, marks in committed.marks.items()},
+        heard={
+            stage.feeds[input]: {at: mark.commit for at, mark in marks.items()}
+            for input, marks in committed.marks.items()
+        },
         watermark_us=task.watermark,
         late=committed.late,
         duplicates=committed.duplicates,

@@ -10,6 +10,7 @@ from semantics.catalogue import (
     exactly_once,
     functions,
     join,
+    rekey,
     schema,
     session,
     state,
@@ -27,6 +28,7 @@ FAMILIES = {
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
     "CH": "operators that feed operators, unions, clocks",
+    "RK": "new keys over several partitions",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -36,7 +38,7 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, dedup, chain, state, exactly_once, schema)
+    files = (watermark, tumbling, session, functions, join, dedup, chain, rekey, state, exactly_once, schema)
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.plan import InvalidPlan
 from bench.show import progress
 from engines import registry
 from engines.probing import Answer, Probe, Prober, Record, contradicted, differences, load, save
@@ -32,17 +33,28 @@ def main(engine: str, *, only: Sequence[str], record: bool, as_json: bool) -> in
         return 0
     registry.require(engine)
     probes = chosen(prober.probes, only)
-    if record and len(probes) < len(prober.probes):
-        raise UnknownName("Only the whole table can be recorded: leave --only away.")
     with tempfile.TemporaryDirectory(prefix="weir-probe-logs-") as logs, progress() as say:
         answers = asyncio.run(prober.ask(probes, Path(logs), say))
     if record:
-        save(prober.record, Record(versions=dict(prober.versions()), answers=dict(answers)))
+        _record(prober, probes, answers)
         print(f"{len(answers)} answers written to {prober.record.name}. Now `make docs`.", file=sys.stderr)
+        return 0
     if as_json:
         print(msgspec.json.encode({"versions": prober.versions(), "answers": answers}).decode())
         return 0
     return _tell(prober, probes, answers)
+
+
+def _record(prober: Prober, probes: Sequence[Probe], answers: Mapping[str, Answer]) -> None:
+    """Write the answers; those that were not asked again stay, if they are of the same versions."""
+    versions, known = dict(prober.versions()), {probe.id for probe in prober.probes}
+    kept: dict[str, Answer] = {}
+    if len(probes) < len(known):
+        before = load(prober.record)
+        if before.versions != versions:
+            raise InvalidPlan(f"The record is of {before.versions}: leave --only away, so that all of it is new.")
+        kept = {id: answer for id, answer in before.answers.items() if id in known}
+    save(prober.record, Record(versions=versions, answers=kept | dict(answers)))
 
 
 def chosen(probes: Sequence[Probe], only: Sequence[str]) -> list[Probe]:

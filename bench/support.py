@@ -7,6 +7,8 @@ from itertools import groupby
 
 from engines.probing import Answer, Probe, Prober, Record, Statement, contradicted, load
 
+_SHOWN = 3
+"""Contradictions of one statement that are spelled out; all are marked in the tables."""
 _INTRO = """\
 What {title} runs and what it refuses, found out by asking: `python -m bench probe --engine {engine}`
 puts every combination below to the engine itself and compares with this record, so that a new version's changes are
@@ -57,7 +59,9 @@ def _contradictions(statements: Sequence[Statement], probes: Sequence[Probe], an
         wrong = contradicted(statement, probes, answers)
         if wrong:
             does = "refused" if statement.yes else "runs"
-            lines.append(f"- {statement.id}: {statement.says} Here {does}: {', '.join(f'`{p.id}`' for p in wrong)}")
+            shown = ", ".join(f"`{p.id}`" for p in wrong[:_SHOWN])
+            more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+            lines.append(f"- {statement.id}: {statement.says} Here {does}: {shown}{more}.")
     return "\n".join(lines) or "Nowhere."
 
 

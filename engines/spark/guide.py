@@ -6,7 +6,7 @@ A statement covers the probes of which the page says yes or no; where two pages 
 from __future__ import annotations
 
 from engines.probing import Probe, Statement
-from engines.spark.probes import BOTH, DEFINED, LEFT, NONE, RANGE, RIGHT, STATIC, WINDOW
+from engines.spark.probes import BOTH, DEFINED, EQUALITY, LEFT, NONE, RIGHT, STATIC
 
 _DOCS = "https://spark.apache.org/docs/4.2.0/streaming"
 _API = f"{_DOCS}/apis-on-dataframes-and-datasets.html"
@@ -37,7 +37,7 @@ def _other_aggregation(p: Probe) -> bool:
 
 
 def _bounded(p: Probe) -> bool:
-    return p.form in (RANGE, WINDOW) and p.watermark in _NEEDED.get(p.operator, ())
+    return p.form != EQUALITY and p.watermark in _NEEDED.get(p.operator, ())
 
 
 def _runs_static(p: Probe) -> bool:

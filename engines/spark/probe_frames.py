@@ -76,8 +76,9 @@ def join(left: DataFrame, right: DataFrame, how: str, form: str) -> DataFrame:
         condition += f" AND r.t BETWEEN l.t AND l.t + INTERVAL {_SLIDE}"
     if form in (WINDOW, WINDOW_AND_TIME):
         condition += " AND l.w = r.w"
-        kept = ("k",) if form == WINDOW else ("k", "t")
-        left, right = (side.select(*kept, sf.window("t", _WINDOW).alias("w")) for side in (left, right))
+        left, right = (side.withColumn("w", sf.window("t", _WINDOW)) for side in (left, right))
+    if form == WINDOW:
+        left, right = (side.drop("t") for side in (left, right))
         columns = "l.k AS k, l.w AS w"
     return left.alias("l").join(right.alias("r"), sf.expr(condition), how).selectExpr(*columns.split(", "))
 

@@ -42,7 +42,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.timeline import Crash
+from semantics.timeline import Crash, Scale
 from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
@@ -108,7 +108,7 @@ RULE_CAUGHT_BY = {
     Rules(average=Average.DOUBLE): {"AG-02", "AG-03"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
 }
-PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
+PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 
 
 async def verdicts(variant: str, folder: Path) -> dict[str, Value]:

@@ -97,10 +97,10 @@ class SparkDeployment:
     _undo: tuple[Checkpoint, int] | None = None
     _standstill: Standstill | None = None
     _checkpoints: dict[str, Checkpoint] = field(init=False)
-    _sink: SinkKind = field(init=False)
+    sink: SinkKind = field(init=False)
 
     def __post_init__(self) -> None:
-        self._sink = sink_kind(self.settings.variant)
+        self.sink = sink_kind(self.settings.variant)
         self._checkpoints = {job.name: Checkpoint(self.dirs.durable / job.name) for job in self.jobs}
 
     async def __aenter__(self) -> Self:
@@ -139,7 +139,7 @@ class SparkDeployment:
                 within=_READY_WITHIN,
                 bootstrap=self.log.bootstrap,
                 source=source_options(self.settings.variant),
-                sink=self._sink.value,
+                sink=self.sink.value,
                 jobs=jobs,
             )
             if answer["refused"] is not None:
@@ -218,7 +218,7 @@ class SparkDeployment:
 
     async def arm(self, point: CrashPoint) -> None:
         self._disarm()
-        if self._sink.ours and point in INNER:
+        if self.sink.ours and point in INNER:
             self._standstill = Standstill(point, self._running(), self.log, self.jobs, self._checkpoints)
             await self._standstill.arm()
             return

@@ -280,7 +280,10 @@ class SparkDeployment:
 def _behind(checkpoint: Checkpoint, asked: Mapping[Place, int]) -> str:
     """Return what of the input is not committed yet; empty if all is."""
     committed = checkpoint.last(Journal.COMMITTED)
-    position = checkpoint.position(committed) if committed >= 0 else {}
+    try:
+        position = checkpoint.position(committed) if committed >= 0 else {}
+    except EngineFailed as error:
+        return str(error)  # If it is damaged, Spark will say so.
     missing = [
         f"{t}/{p} {position.get((t, p), 0)} of {end}" for (t, p), end in asked.items() if position.get((t, p), 0) < end
     ]

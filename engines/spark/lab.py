@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,6 +47,12 @@ class Lab:
     def job(self, name: str) -> Job:
         """Return a job by its name here."""
         return next(job for job in self.spark.jobs if job.name.endswith(f"-{name}"))
+
+    def change(self, name: str, pipeline: Pipeline) -> None:
+        """Put another pipeline in a job's place, from the next start on."""
+        self.pipelines = {**self.pipelines, name: pipeline}
+        mine = self.job(name)
+        self.spark.jobs = [replace(job, pipeline=pipeline) if job is mine else job for job in self.spark.jobs]
 
     async def send(self, **steps: str | bytes) -> None:
         """Append events: job name = a step in the notation, or one raw value."""

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import AnalysisException, StreamingQueryException
 from pyspark.sql import SparkSession
@@ -49,6 +50,8 @@ class Worker:
     def __init__(self) -> None:
         self._spark: Any = None
         self._queries: dict[str, _Query] = {}
+        self._failed: dict[str, str] = {}
+        """Jobs that Spark could not start, and why; not for what they are, which is a refusal."""
         self._gate = Gate()
 
     def open(self, conf: Mapping[str, str]) -> dict[str, Any]:
@@ -86,10 +89,15 @@ class Worker:
         except AnalysisException as error:
             condition = error.getCondition() or type(error).__name__
             return {"job": job["name"], "error": condition, "message": str(error).partition("\n")[0]}
+        except (PySparkException, Py4JJavaError) as error:
+            # One bad checkpoint must not take the other jobs down.
+            self._failed[name] = str(error)
         return None
 
     def drain(self, job: str) -> dict[str, Any]:
         """Wait until the job has processed what there is, the no-data batch included; tell of it."""
+        if job in self._failed:
+            return {"failed": self._failed[job]}
         query = self._queries[job]
         try:
             query.stream.processAllAvailable()

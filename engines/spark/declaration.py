@@ -17,6 +17,7 @@ from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
 from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
 from semantics.rules import (
+    Average,
     BadRecord,
     DedupForget,
     FilteredClock,
@@ -60,6 +61,7 @@ RULES = Rules(
     bad_record=BadRecord.NULL_FIELDS,
     null_time=NullTime.SQL_NULL,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
+    average=Average.DOUBLE,
     restart_clock=RestartClock.GLOBAL_ONLY,
     sink=Sink.AT_LEAST_ONCE,
 )
@@ -90,6 +92,7 @@ _SOURCES = {
     "and no watermark predicate is true of null",
     "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
+    "average": f"{_CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps nextBatchWatermarkMs alone; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
@@ -108,6 +111,11 @@ _TITLES = {
 }
 
 
+NO_SCALING = Capability(
+    Support.NOT_IMPLEMENTED, "driver and executors are one process here; a cluster that grows and shrinks comes later"
+)
+
+
 def declaration(variant: str = "") -> Declaration:
     """Return the declaration of a variant. Only `txn-sink` differs in meaning: its sink overrides nothing."""
     sink = sink_kind(variant)
@@ -124,6 +132,7 @@ def declaration(variant: str = "") -> Declaration:
         capability=_recipe if sink.ours else _capability,
         crash_points=POINTS | INNER if sink.ours else POINTS,
         no_crash_because="" if sink.ours else NO_CRASH_BECAUSE,
+        scaling=NO_SCALING,
         warmup_s=15.0,
         warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
         "long.",

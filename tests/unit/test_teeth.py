@@ -19,6 +19,7 @@ from engines.player import Player
 from semantics.catalogue import all_expectations, find
 from semantics.rules import (
     CONTRACT,
+    Average,
     BadRecord,
     Close,
     DedupForget,
@@ -41,7 +42,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.timeline import Crash
+from semantics.timeline import Crash, Scale
 from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
@@ -104,9 +105,10 @@ RULE_CAUGHT_BY = {
     Rules(null_time=NullTime.FAIL): {"WM-12", "WM-13"},
     Rules(late_count=LateCount.PER_PARTIAL_AGGREGATE): {"TW-08", "TW-09"},
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
+    Rules(average=Average.DOUBLE): {"AG-02", "AG-03"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
 }
-PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
+PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 
 
 async def verdicts(variant: str, folder: Path) -> dict[str, Value]:

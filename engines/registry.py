@@ -8,7 +8,12 @@ from engines.contract import Engine
 from engines.errors import EnvironmentNotReady
 from semantics.errors import UnknownName, did_you_mean
 
-_ROOMS = {"reference": "engines.reference.engine", "faust": "engines.faust.engine", "spark": "engines.spark.engine"}
+_ROOMS = {
+    "reference": "engines.reference.engine",
+    "faust": "engines.faust.engine",
+    "faust-stock": "engines.faust_stock.engine",
+    "spark": "engines.spark.engine",
+}
 
 
 def names() -> tuple[str, ...]:

@@ -93,9 +93,7 @@ def _running(table: Any, functions: Sequence[Function]) -> Rows:
 
 
 def _windowed(table: Any, functions: Sequence[Function]) -> Rows:
-    """Return the rows of the windows that hold an event, by the time in its payload, as users do who set none of it on
-    the record: Faust itself would take the record's.
-    """
+    """Return the rows of the windows that hold an event, by the time in its payload; Faust's own is the record's."""
     by_time = table.relative_to(lambda event: event.value["t"] / 1e6)
 
     def rows(event: Any, fields: Fields) -> Iterator[Fields]:

@@ -35,17 +35,21 @@ class Scene:
 
     @classmethod
     def now(cls, point: CrashPoint, log: Log, group: str, jobs: Sequence[Job]) -> Self:
-        """Look at the broker. Blocks."""
+        """Look at the broker. Blocks; raises `Deadline` if updates of committed events are not committed themselves."""
         places = [(job.output, lane) for job in jobs for lane in range(job.partitions)]
         places += [(topic, lane) for topic, count in changelogs(group, jobs).items() for lane in range(count)]
-        return cls(point, group, jobs, log.ends(places, committed=False), _offsets(log, group, jobs))
+        ends, stable = log.ends(places, committed=False), log.ends(places)
+        if left := [place for place in places if stable[place] < ends[place]]:
+            # Seen now and then under exactly_once: an update that went into the transaction after its event's.
+            raise Deadline(f"All input is committed, and yet a transaction is open on {left}: no kill can be judged.")
+        return cls(point, group, jobs, ends, _offsets(log, group, jobs))
 
     def input_ends(self, log: Log) -> Mapping[str, Mapping[Place, int]]:
         """Return where each job's input ends, a job at a time. Blocks."""
         return {job.name: log.ends(_inputs(job)) for job in self.jobs}
 
     def verify(self, log: Log) -> str:
-        """Return what shows that the worker is at the point. Blocks; raises `Deadline` if the broker shows otherwise."""
+        """Return what shows that the worker is at the point. Blocks; raises `Deadline` if the broker disagrees."""
         deadline = time.monotonic() + SHOWN_WITHIN_S
         while wrong := self._wrong(log):
             if time.monotonic() > deadline:

@@ -61,7 +61,7 @@ class Control:
     async def _ready(self) -> None:
         """Wait for the assignment of every input, and for the end of recovery."""
         wanted = {TP(job.input, partition) for job in self._told.jobs for partition in range(job.partitions)}
-        while not wanted <= self.app.consumer.assignment():
+        while not wanted <= self.app.consumer.assignment():  # noqa: ASYNC110  (Faust has no event for it)
             await asyncio.sleep(LOOK_EVERY_S)
         await self.app.tables.recovery.completed.wait()
 
@@ -108,7 +108,7 @@ class Control:
 
     async def _committed(self, ends: Mapping[str, Places]) -> None:
         wanted = [(place, end) for places in ends.values() for place, end in places.items()]
-        while any(self._position(place) < end for place, end in wanted):
+        while any(self._position(place) < end for place, end in wanted):  # noqa: ASYNC110  (nor for that)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _position(self, place: str) -> int:

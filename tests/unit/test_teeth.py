@@ -31,6 +31,7 @@ from semantics.rules import (
     NullKey,
     NullTime,
     OuterNull,
+    RecoveredState,
     RestartClock,
     RowLateness,
     Rules,
@@ -82,6 +83,8 @@ RULE_CAUGHT_BY = {
     Rules(filtered_clock=FilteredClock.IGNORED): {"WM-17", "WM-18"},
     Rules(multi_input=MultiInput.MAX): {"SSJ-06", "SSJ-22"},
     Rules(window_close=Close.AFTER_END): {"WM-02", "TW-15"},
+    Rules(window_close=Close.NEVER): {"WM-02", "TW-18", "ST-10"},
+    Rules(session_close=Close.NEVER): {"SW-01", "SW-10"},
     Rules(session_close=Close.AFTER_END): {"SW-05", "SW-18"},
     Rules(session_touch=SessionTouch.SPLIT): {"SW-02", "SW-06"},
     Rules(session_lateness=SessionLateness.OWN_SPAN): {"SW-07", "SW-08"},
@@ -105,6 +108,8 @@ RULE_CAUGHT_BY = {
     Rules(late_count=LateCount.PER_PARTIAL_AGGREGATE): {"TW-08", "TW-09"},
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
+    Rules(recovered_state=RecoveredState.AHEAD): {"EO-01", "EO-02", "EO-10"},
+    Rules(recovered_state=RecoveredState.BY_CHANCE): {"EO-01", "EO-02", "EO-14"},
 }
 PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
 

@@ -99,7 +99,8 @@ class Evidence:
             if not isinstance(seen, ValueRow) or seen.key is None:
                 claims.append((_stranger(raw), 0, received))
                 continue
-            count = dict(seen.values)["n"] or 0
+            said = dict(seen.values)["n"]
+            count = said if isinstance(said, int) else 0
             claims.append((seen.key, count, received))
             right = others[seen.key][count - 1] if 0 < count <= len(others[seen.key]) else seen.values
             if seen.values != right:

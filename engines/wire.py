@@ -5,7 +5,7 @@ t in milliseconds where not before 1970. More fields may follow and are ignored.
 
 Row, by the pipeline's end: event {"k","i","v","t"}; window {"k","s","e", aggregates...}; running {"k", aggregates...};
 pair {"k","li","lt","ri","rt"}, ids and times of both sides, all two left out where the side is missing. Aggregates
-stand under their names ("n", "sum", "min", "max"). The Kafka key of a row is its key.
+stand under their names ("n", "sum", "avg", ...; "collect" is an array). The Kafka key of a row is its key.
 
 Dead letter: value = the record as it came, headers `reason`, `topic`, `partition`, `offset`.
 """
@@ -19,7 +19,7 @@ import msgspec
 
 from engines.contract import Message
 from semantics.pipeline import Aggregate, Join, Pipeline
-from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
+from semantics.rows import EventRow, PairRow, Ref, Row, Value, ValueRow, Values, WindowRow
 from semantics.time import T0_US
 from semantics.timeline import Event, Raw
 from semantics.timeline import sentinel as sentinel
@@ -38,6 +38,10 @@ class _Wire(msgspec.Struct):
     sum: int | None = None
     min: int | None = None
     max: int | None = None
+    avg: float | None = None
+    first: int | None = None
+    last: int | None = None
+    collect: tuple[int | None, ...] | None = None
     li: str | None = None
     lt: int | None = None
     ri: str | None = None
@@ -61,7 +65,7 @@ def encode_event(event: Event | Raw) -> Message:
 
 def encode_row(row: Row) -> Message:
     """Return the record that carries a row; `row_decoder` of its pipeline reads it back."""
-    fields: dict[str, str | int | None] = {"k": row.key}
+    fields: dict[str, str | Value] = {"k": row.key}
     match row:
         case EventRow(_, id, value, time_us):
             fields |= {"i": id, "v": value, "t": None if time_us is None else T0_US + time_us}

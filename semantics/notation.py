@@ -1,7 +1,7 @@
 """The shorthand of the catalogue, parsed and printed.
 
     event   key#id=value@time/partition     a@5   a=7@5   L:a@5   a@5/1   ~@5   a@~   a@+1h   a@-5   a@0.000001
-    row     a[0,10)=2   a[0,10){n=2 sum=9}   a=3   a@5   a#e1@5   a(0,5)   a(0#e1,5#e2)   a(0,_)
+    row     a[0,10)=2   a[0,10){n=2 sum=9}   a=3   a=[3,~]   a=3.5   a@5   a#e1@5   a(0,5)   a(0#e1,5#e2)   a(0,_)
     figure  wm:10   wm:~   state:2   late:1   dup:1   dead:1
 
 Times are offsets from T0; without a unit, seconds. `~` is null, `_` is missing. What parses, prints back the same.
@@ -15,13 +15,14 @@ from fractions import Fraction
 from typing import NoReturn
 
 from semantics.errors import InvalidNotation
-from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
+from semantics.rows import EventRow, PairRow, Ref, Row, Value, ValueRow, Values, WindowRow
 from semantics.timeline import Crash, Event, Flush, Idle, Raw, Restart, Send, Step
 
 _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _KEY = re.compile(r"~|[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INTEGER = re.compile(r"-?\d+")
+_AGGREGATE = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _UNIT = re.compile(r"us|ms|s|m|h|d")
 _COUNT = re.compile(r"\d+")
@@ -149,6 +150,20 @@ class _Scanner:
     def value(self) -> int | None:
         return None if self.next_is("~") else int(self.take(_INTEGER, "a whole number, or ~ for null"))
 
+    def aggregate(self) -> Value:
+        """Read what an aggregate shows: a number, a collection or null."""
+        if self.next_is("~"):
+            return None
+        if not self.next_is("["):
+            number = self.take(_AGGREGATE, "a number, [values] or ~ for null")
+            return int(number) if _INTEGER.fullmatch(number) else float(number)
+        values: list[int | None] = []
+        while not self.next_is("]"):
+            if values:
+                self.must(",", "',' or ']'")
+            values.append(self.value())
+        return tuple(values)
+
     def time(self) -> int | None:
         if self.next_is("~"):
             return None
@@ -206,18 +221,21 @@ def _row(scan: _Scanner) -> Row:
     id = scan.take(_NAME, "an id") if scan.next_is("#") else ""
     value: int | None = 1
     if scan.next_is("="):
-        value = scan.value()
+        start = scan.at
+        said = scan.aggregate()
         if not id and not scan.text.startswith("@", scan.at):
-            return ValueRow(key, (("", value),))
+            return ValueRow(key, (("", said),))
+        scan.at = start
+        value = scan.value()
     scan.must("@")
     return EventRow(key, id, value, scan.time())
 
 
 def _values(scan: _Scanner) -> Values:
     if scan.next_is("="):
-        return (("", scan.value()),)
+        return (("", scan.aggregate()),)
     scan.must("{")
-    values: dict[str, int | None] = {}
+    values: dict[str, Value] = {}
     while not values or not scan.next_is("}"):
         if values:
             scan.must(" ", "a space or '}'")
@@ -227,7 +245,7 @@ def _values(scan: _Scanner) -> Values:
             scan.at = start
             scan.fail(f"{name} is named twice")
         scan.must("=")
-        values[name] = scan.value()
+        values[name] = scan.aggregate()
     return tuple(values.items())
 
 
@@ -248,8 +266,14 @@ def _print_values(values: Values) -> str:
     return "{" + " ".join(f"{name}={_print_value(value)}" for name, value in values) + "}"
 
 
-def _print_value(value: int | None) -> str:
-    return "~" if value is None else str(value)
+def _print_value(value: Value) -> str:
+    match value:
+        case None:
+            return "~"
+        case tuple():
+            return f"[{','.join(map(_print_value, value))}]"
+        case _:
+            return str(int(value)) if value == int(value) else repr(value)
 
 
 def _print_ref(ref: Ref | None) -> str:

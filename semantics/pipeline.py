@@ -130,6 +130,20 @@ class Function(Enum):
     SUM = "sum"
     MIN = "min"
     MAX = "max"
+    AVG = "avg"
+    """The 64-bit float nearest to the exact sum divided by the count: it is rounded once, when it is shown."""
+    FIRST = "first"
+    """The value of the earliest event; of those at one time, the first to arrive."""
+    LAST = "last"
+    """The value of the latest event; of those at one time, the last to arrive."""
+    COLLECT = "collect"
+    """The values in the order of event time, then of arrival: the earliest `Aggregate.at_most`, none after them. So
+    what is kept does not depend on the order of arrival, and state is bounded."""
+
+    @property
+    def timed(self) -> bool:
+        """Return whether it asks when an event was."""
+        return self in (Function.FIRST, Function.LAST, Function.COLLECT)
 
 
 class Emit(Enum):
@@ -149,9 +163,13 @@ class Aggregate:
     functions: tuple[Function, ...] = (Function.COUNT,)
     window: Window | None = field(default=None, kw_only=True)
     emit: Emit = field(default=Emit.FINAL, kw_only=True)
+    at_most: int = field(default=100, kw_only=True)
+    """Of how many events COLLECT shows the values."""
 
     def __post_init__(self) -> None:
         _stateless(self.input)
+        if self.at_most < 1:
+            raise InvalidPipeline(f"A collection holds one value or more, not {self.at_most}.")
         if not self.functions or len(set(self.functions)) != len(self.functions):
             raise InvalidPipeline("An aggregate needs at least one function, each once.")
         if self.window is None and self.emit is Emit.FINAL:
@@ -259,6 +277,17 @@ def streams(pipeline: Pipeline) -> tuple[Stream, ...]:
             return (stream,)
         case _:
             return (pipeline,)
+
+
+def needs_time(pipeline: Pipeline) -> bool:
+    """Return whether an event without a time is of no use to what ends the pipeline, clock or not."""
+    match pipeline:
+        case Aggregate(functions=functions, window=window):
+            return window is not None or any(function.timed for function in functions)
+        case Join():
+            return True
+        case _:
+            return False
 
 
 def rekeyed(pipeline: Pipeline) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-Values: TypeAlias = tuple[tuple[str, int | None], ...]
-"""Aggregates by name, in the pipeline's order: (("n", 2), ("sum", 9)). None: of nothing but nulls."""
+Value: TypeAlias = int | float | tuple[int | None, ...] | None
+"""One aggregate: a whole number, an average, a collection. None: of nothing but nulls."""
+Values: TypeAlias = tuple[tuple[str, Value], ...]
+"""Aggregates by name, in the pipeline's order: (("n", 2), ("sum", 9))."""
 
 
 @dataclass(frozen=True, slots=True)

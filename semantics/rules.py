@@ -179,6 +179,14 @@ class LateCount(Enum):
     NONE = "none"
 
 
+class Average(Enum):
+    """How the sum behind an average is kept."""
+
+    EXACT = "exact"
+    DOUBLE = "double"
+    """As a 64-bit float, rounded with every event: above 2^53 small values get lost beside large ones."""
+
+
 class RestartClock(Enum):
     """What a restart remembers of time."""
 
@@ -232,6 +240,7 @@ class Rules:
     bad_record: BadRecord = BadRecord.DEAD_LETTER
     null_time: NullTime = NullTime.DEAD_LETTER
     late_count: LateCount = LateCount.PER_EVENT
+    average: Average = Average.EXACT
     restart_clock: RestartClock = RestartClock.KEPT
     recovered_state: RecoveredState = RecoveredState.COMMITTED
     sink: Sink = Sink.EXACTLY_ONCE

@@ -3,59 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from operator import add
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from engines.faust.functions import Functions, Sums
 from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, key_of, key_time, time_key
 from engines.faust.operators import Emit, Event, Refused, due_until
 from engines.faust.table import Table
-from semantics.pipeline import Function
 
-Sums: TypeAlias = tuple[int, ...]
-"""The aggregates of one row; a session's begins with its start."""
 KEYS_REMEMBERED = 100_000
-
-
-_TOGETHER: dict[Function, Callable[[int, int], int]] = {
-    Function.COUNT: add, Function.SUM: add, Function.MIN: min, Function.MAX: max,
-}  # fmt: skip
-"""How two partial results of a function become one."""
-
-
-class Functions:
-    """The aggregate functions of a pipeline on tuples of integers, which have no largest value."""
-
-    def __init__(self, functions: Sequence[Function]) -> None:
-        self._count = [function is Function.COUNT for function in functions]
-        self._ones = (1,) * len(functions) if all(self._count) else ()
-        """What an event adds where all functions count: it need not be made anew."""
-        self._together = [_TOGETHER[function] for function in functions]
-        self._additive = all(together is add for together in self._together)
-        fields = b"".join(b',"%s":%%d' % function.value.encode() for function in functions)
-        self.running_row = b'{"k":%b' + fields + b"}"
-        self.window_row = b'{"k":%b,"s":%d,"e":%d' + fields + b"}"
-
-    def first(self, value: int) -> Sums:
-        return self._ones or tuple([1 if count else value for count in self._count])
-
-    def add(self, sums: Sums, value: int) -> Sums:
-        return self.merge(sums, self._ones or self.first(value))
-
-    def merge(self, one: Sums, other: Sums) -> Sums:
-        if self._additive:
-            return tuple(map(add, one, other))
-        return tuple([together(a, b) for together, a, b in zip(self._together, one, other, strict=True)])
-
-
-def encode_sums(sums: Sums) -> bytes:
-    """Return decimal digits: exact at any size."""
-    return b" ".join(b"%d" % number for number in sums)
-
-
-def decode_sums(data: bytes) -> Sums:
-    """Return what `encode_sums` wrote."""
-    return tuple(map(int, data.split()))
 
 
 class Running:
@@ -70,7 +25,7 @@ class Running:
         kafka, json, group = self._names[event.k]
         rows, functions = self._rows, self._functions
         sums = rows.get(group)
-        sums = functions.first(event.v) if sums is None else functions.add(sums, event.v)
+        sums = functions.first(event) if sums is None else functions.add(sums, event)
         rows.put(group, sums)
         self._emit(kafka, functions.running_row % (json, *sums))
 
@@ -119,10 +74,10 @@ class Windows:
             key = time_key(end) + group
             sums = rows.get(key)
             if sums is None:
-                sums = functions.first(event.v)
+                sums = functions.first(event)
                 self.due = min(self.due, end + grace)
             else:
-                sums = functions.add(sums, event.v)
+                sums = functions.add(sums, event)
             rows.put(key, sums)
             if not self._final:
                 self._emit(kafka, functions.window_row % (json, end - size, end, *sums))
@@ -189,7 +144,7 @@ class Session:
                     start, end = min(start, session[0]), max(end, other)
         if end + self._grace <= watermark:
             return Refused.LATE
-        sums = self._functions.first(event.v)
+        sums = self._functions.first(event)
         for other, session in merged:
             sums = self._functions.merge(sums, session[1:])
             ends.remove(other)

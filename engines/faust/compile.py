@@ -10,8 +10,9 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
-from engines.faust.aggregates import Functions, Running, Session, Span, Windows, decode_sums, encode_sums
+from engines.faust.aggregates import Running, Session, Span, Windows
 from engines.faust.dedup import Dedup, due_key
+from engines.faust.functions import Functions
 from engines.faust.join import Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
@@ -19,7 +20,19 @@ from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op
-from semantics.pipeline import Aggregate, Filter, Join, KeyBy, Pipeline, Select, clock, source, steps, streams
+from semantics.pipeline import (
+    Aggregate,
+    Filter,
+    Join,
+    KeyBy,
+    Pipeline,
+    Select,
+    clock,
+    needs_time,
+    source,
+    steps,
+    streams,
+)
 from semantics.time import us
 
 _OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
@@ -68,10 +81,9 @@ class Program:
             source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
             for side, stream in enumerate(streams(pipeline))
         }
-        windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
         self._clocked = clocked
-        self._needs_time = bool(clocked) or windowed or isinstance(pipeline, Join)
+        self._needs_time = bool(clocked) or needs_time(pipeline)
         self._operator = _operator(pipeline, rows, emit)
         self._bury = bury
         self._watermark = BEFORE_ALL
@@ -165,10 +177,12 @@ def _layout(
             return _encode_row, _decode_row, _interval(pipeline).due_of
         case algebra.Dedup(horizon=horizon):
             return b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon))
-        case Aggregate(window=algebra.Session()):
-            return encode_sums, decode_sums, Session.due_of
+        case Aggregate(window=window):
+            session = isinstance(window, algebra.Session)
+            encode, decode = _sums(pipeline).codec(lead=int(session))
+            return encode, decode, Session.due_of if session else None
         case _:
-            return encode_sums, decode_sums, None
+            return b"%d".__mod__, int, None
 
 
 def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
@@ -179,8 +193,8 @@ def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
             return IntervalJoin(_interval(pipeline), rows, names, emit, preserved=preserved)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
-        case Aggregate(_, functions, window=window, emit=when):
-            final, sums = when is algebra.Emit.FINAL, Functions(functions)
+        case Aggregate(window=window, emit=when):
+            final, sums = when is algebra.Emit.FINAL, _sums(pipeline)
             match window:
                 case None:
                     return Running(sums, rows, names, emit)
@@ -196,6 +210,10 @@ def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
                     assert_never(unknown)
         case _:
             return Passing(names, emit)
+
+
+def _sums(aggregate: Aggregate) -> Functions:
+    return Functions(aggregate.functions, aggregate.at_most)
 
 
 def _interval(join: Join) -> Interval:

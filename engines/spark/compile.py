@@ -1,7 +1,7 @@
 """A pipeline as the streaming DataFrame that a Spark user would write for it: native operators only, nothing repaired.
 
-Columns of a stream: k (key), i (id), v (value), t (event time, a timestamp). Of what goes to the sink: key, value.
-Runs in the worker: it imports pyspark.
+Columns of a stream: k (key), i (id), v (value), t (event time, a timestamp), o (offset).
+Of what goes to the sink: key, value. Runs in the worker: it imports pyspark.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def output_mode(pipeline: Pipeline) -> str:
 
 def _source(spark: SparkSession, topic: str, options: Mapping[str, str], delay: timedelta | None) -> DataFrame:
     records = spark.readStream.format("kafka").options(**options).option("subscribe", topic).load()
-    event = records.select(sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e"))
-    frame = event.select("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"))
+    event = records.select(sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e"), "offset")
+    frame = event.select("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"), sf.col("offset").alias("o"))
     return frame if delay is None else frame.withWatermark("t", _interval(delay))
 
 
@@ -113,7 +113,7 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
             groups = frame.groupBy("k")
         case _:
             assert_never(aggregate.window)
-    results = groups.agg(*(_function(function).alias(function.value) for function in aggregate.functions))
+    results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
     bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
 
@@ -122,7 +122,9 @@ def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:
     return sf.window("t", _interval(size), _interval(slide), _interval(offset)).alias("w")
 
 
-def _function(function: Function) -> Column:
+def _function(function: Function, at_most: int) -> Column:
+    # Ties are broken by the offset: of events at one time Spark would take any.
+    order = sf.when(sf.col("t").isNotNull(), sf.struct("t", "o"))
     match function:
         case Function.COUNT:
             return sf.count(sf.lit(1))
@@ -132,6 +134,15 @@ def _function(function: Function) -> Column:
             return sf.min("v")
         case Function.MAX:
             return sf.max("v")
+        case Function.AVG:
+            return sf.avg("v")
+        case Function.FIRST:
+            return sf.min_by("v", order)
+        case Function.LAST:
+            return sf.max_by("v", order)
+        case Function.COLLECT:
+            all = sf.collect_list(sf.when(sf.col("t").isNotNull(), sf.struct("t", "o", "v")))
+            return sf.slice(sf.sort_array(all), 1, at_most)["v"]
         case _:
             assert_never(function)
 

@@ -14,6 +14,7 @@ from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
 from semantics.rules import (
+    Average,
     BadRecord,
     DedupForget,
     FilteredClock,
@@ -57,6 +58,7 @@ RULES = Rules(
     bad_record=BadRecord.NULL_FIELDS,
     null_time=NullTime.SQL_NULL,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
+    average=Average.DOUBLE,
     restart_clock=RestartClock.GLOBAL_ONLY,
     sink=Sink.AT_LEAST_ONCE,
 )
@@ -87,6 +89,7 @@ _SOURCES = {
     "and no watermark predicate is true of null",
     "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
+    "average": f"{_CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps nextBatchWatermarkMs alone; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",

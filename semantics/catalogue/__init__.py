@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from semantics.catalogue import dedup, exactly_once, join, schema, session, state, tumbling, watermark
+from semantics.catalogue import dedup, exactly_once, functions, join, schema, session, state, tumbling, watermark
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
 
@@ -12,6 +12,7 @@ FAMILIES = {
     "WM": "watermark and lateness",
     "TW": "tumbling and hopping windows",
     "SW": "session windows",
+    "AG": "aggregate functions",
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
     "ST": "state",
@@ -23,7 +24,7 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, join, dedup, state, exactly_once, schema)
+    files = (watermark, tumbling, session, functions, join, dedup, state, exactly_once, schema)
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

@@ -70,7 +70,6 @@ EXPECTATIONS = [
         timeline=script(raw(b'{"new":{"deep":[1,null]},"k":"a","i":"x","v":1,"t":%s,"z":"~"}' % _T1), "z@60"),
         demand=after(["dead:0"], ["a[0,10)=1"]),
         because="Producers add fields first: consumers must live with that.",
-        core=True,
     ),
     Expectation(
         "SCH-07",

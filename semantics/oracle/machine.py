@@ -27,6 +27,7 @@ from semantics.pipeline import (
     Session,
     Tumbling,
     clock,
+    needs_time,
     rekeyed,
     source,
     steps,
@@ -57,8 +58,7 @@ class Task:
         self._steps = {source(stream).name: steps(stream) for stream in streams(pipeline)}
         clocks = {source(stream).name: clock(stream) for stream in streams(pipeline)}
         delays = {name: delay for name, delay in clocks.items() if delay is not None}
-        windowed = isinstance(pipeline, Aggregate) and pipeline.window is not None
-        self._needs_time = bool(delays) or windowed or isinstance(pipeline, Join)
+        self._needs_time = bool(delays) or needs_time(pipeline)
         self.clock = parts.clock(delays, self.lanes, rules)
         self.operator = parts.operator(pipeline, rules)
         self.rows: list[Row] = []

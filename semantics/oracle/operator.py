@@ -8,18 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.pipeline import Aggregate, Emit, Function
-from semantics.rows import Row, Values
-from semantics.rules import Close, NullKey, RowLateness, Rules
+from semantics.rows import Row, Value, Values
+from semantics.rules import Average, Close, NullKey, RowLateness, Rules
 from semantics.timeline import Event
 
 NEVER = -BEFORE_ALL
 
-Numbers: TypeAlias = list[int | None]
-"""Partial aggregates, in the pipeline's order of functions; None: of nothing but nulls."""
+Numbers: TypeAlias = list[Any]
+"""Partial aggregates, in the pipeline's order of functions; None: of nothing but nulls. They are numbers; for AVG (sum,
+count), for FIRST and LAST (time, value), for COLLECT ((time, value), ...) in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Aggregating(Operator):
     def __init__(self, pipeline: Aggregate, rules: Rules) -> None:
         super().__init__()
         self.functions = pipeline.functions
+        self.at_most = pipeline.at_most
         self.updates = pipeline.emit is Emit.UPDATE
         self.rules = rules
 
@@ -106,7 +108,7 @@ class Aggregating(Operator):
     def raised(self, slot: Hashable, values: Numbers | None, event: Event) -> Numbers:
         """Return the aggregates of `slot`, a key with its window, after one more event."""
         del slot
-        more: Numbers = [1 if function is Function.COUNT else event.value for function in self.functions]
+        more: Numbers = [partial(function, event, self.rules) for function in self.functions]
         return more if values is None else self.together(values, more)
 
     def together(self, left: Numbers, right: Numbers) -> Numbers:
@@ -115,7 +117,8 @@ class Aggregating(Operator):
 
     def named(self, values: Numbers) -> Values:
         """Return aggregates as rows show them."""
-        return tuple(zip((function.value for function in self.functions), values, strict=True))
+        parts = zip(self.functions, values, strict=True)
+        return tuple((function.value, shown(function, part, self.at_most)) for function, part in parts)
 
     def is_late(self, time_us: int, end_us: int, before: int) -> bool:
         """Return whether an event at `time_us` is late for a window that ends at `end_us`: it is final already."""
@@ -140,8 +143,26 @@ def reached(end_us: int, watermark: int, rule: Close) -> bool:
             assert_never(unknown)
 
 
-def joined(function: Function, left: int | None, right: int | None) -> int | None:
-    """Return two partial results of a function as one; that of nothing but nulls is null."""
+def partial(function: Function, event: Event, rules: Rules) -> Any:
+    """Return what one event is to a function: nothing, if it asks for a value or time that is null."""
+    match function:
+        case Function.COUNT:
+            return 1
+        case Function.SUM | Function.MIN | Function.MAX:
+            return event.value
+        case Function.AVG:
+            exact = rules.average is Average.EXACT
+            return None if event.value is None else (event.value if exact else float(event.value), 1)
+        case Function.FIRST | Function.LAST:
+            return None if event.time_us is None else (event.time_us, event.value)
+        case Function.COLLECT:
+            return () if event.time_us is None else ((event.time_us, event.value),)
+        case unknown:
+            assert_never(unknown)
+
+
+def joined(function: Function, left: Any, right: Any) -> Any:
+    """Return two partial results of a function as one, of which `right` came last; that of only nulls is null."""
     if left is None or right is None:
         return right if left is None else left
     match function:
@@ -151,8 +172,38 @@ def joined(function: Function, left: int | None, right: int | None) -> int | Non
             return min(left, right)
         case Function.MAX:
             return max(left, right)
+        case Function.AVG:
+            return left[0] + right[0], left[1] + right[1]
+        case Function.FIRST:
+            return right if right[0] < left[0] else left
+        case Function.LAST:
+            return right if right[0] >= left[0] else left
+        case Function.COLLECT:
+            return tuple(sorted(left + right, key=lambda one: one[0]))
         case unknown:
             assert_never(unknown)
+
+
+def shown(function: Function, part: Any, at_most: int) -> Value:
+    """Return what a row shows of a partial result."""
+    match function:
+        case Function.COLLECT:
+            return tuple(value for _, value in part[:at_most])
+        case Function.AVG:
+            return None if part is None else float(part[0] / part[1])
+        case Function.FIRST | Function.LAST:
+            return None if part is None else part[1]
+        case _:
+            return part  # type: ignore[no-any-return]
+
+
+def thawed(values: Any) -> Numbers:
+    """Return the partial aggregates of a dump, which may have lists for tuples."""
+    return [_frozen(value) for value in values]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def row_is_late(time_us: int, watermark: int, rule: RowLateness) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, time_of
+from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, thawed, time_of
 from semantics.pipeline import Aggregate, Session
 from semantics.rows import WindowRow
 from semantics.rules import Rules, SessionLateness, SessionTouch
@@ -92,7 +92,7 @@ class Sessions(Aggregating):
     def load(self, dump: Dump) -> None:
         self._spans = {}
         for key, start_us, end_us, values in dump:
-            self._spans.setdefault(key, []).append(Span(key, start_us, end_us, list(values)))
+            self._spans.setdefault(key, []).append(Span(key, start_us, end_us, thawed(values)))
         self.due = BEFORE_ALL
 
     def _row(self, span: Span) -> WindowRow:

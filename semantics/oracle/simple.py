@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator
+from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, thawed
 from semantics.pipeline import Filter, KeyBy, Select
 from semantics.rows import EventRow, ValueRow
 from semantics.time import T0_US
@@ -165,4 +165,4 @@ class Running(Aggregating):
         return tuple(sorted(((key, tuple(values)) for key, values in self._values.items()), key=repr))
 
     def load(self, dump: Dump) -> None:
-        self._values = {key: list(values) for key, values in dump}
+        self._values = {key: thawed(values) for key, values in dump}

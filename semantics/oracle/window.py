@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
-from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, time_of
+from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, thawed, time_of
 from semantics.pipeline import Aggregate, Hopping, Tumbling
 from semantics.rows import WindowRow
 from semantics.rules import Rules
@@ -75,7 +75,7 @@ class Windows(Aggregating):
     def load(self, dump: Dump) -> None:
         self._panes = {}
         for start, key, values in dump:
-            self._panes.setdefault(start, {})[key] = list(values)
+            self._panes.setdefault(start, {})[key] = thawed(values)
         self.due = BEFORE_ALL
 
     def _row(self, start: int, key: str | None, values: Numbers) -> WindowRow:

@@ -74,7 +74,8 @@ def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.S
     return st.recursive(sources, extend, max_leaves=3)
 
 
-RUNNING = st.builds(Aggregate, streams("in"), FUNCTIONS, emit=st.just(Emit.UPDATE))
+AT_MOST = st.sampled_from([1, 2, 100])
+RUNNING = st.builds(Aggregate, streams("in"), FUNCTIONS, emit=st.just(Emit.UPDATE), at_most=AT_MOST)
 
 
 @st.composite
@@ -94,8 +95,8 @@ def windows(draw: st.DrawFn) -> Window:
 
 WINDOWS = windows()
 WINDOWED = st.one_of(
-    st.builds(Aggregate, streams("in", clock=True), FUNCTIONS, window=WINDOWS),
-    st.builds(Aggregate, streams("in"), FUNCTIONS, window=WINDOWS, emit=st.just(Emit.UPDATE)),
+    st.builds(Aggregate, streams("in", clock=True), FUNCTIONS, window=WINDOWS, at_most=AT_MOST),
+    st.builds(Aggregate, streams("in"), FUNCTIONS, window=WINDOWS, emit=st.just(Emit.UPDATE), at_most=AT_MOST),
 )
 BOUNDS = st.lists(st.integers(-9, 9), min_size=2, max_size=2).map(sorted)
 

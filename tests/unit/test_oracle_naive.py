@@ -115,8 +115,11 @@ def windowed(events: Sequence[Event], window: Tumbling | Hopping) -> list[Row]:
 
 
 def aggregated(events: Sequence[Event]) -> Values:
-    values = [event.value or 0 for event in events]
-    return ("n", len(values)), ("sum", sum(values)), ("min", min(values)), ("max", max(values))
+    """`events` in the order of arrival: of those at one time, the first and the last are told by it."""
+    values = [event.value or 0 for event in sorted(events, key=at)]
+    plain = ("n", len(values)), ("sum", sum(values)), ("min", min(values)), ("max", max(values))
+    mean = sum(values) / len(values)
+    return *plain, ("avg", mean), ("first", values[0]), ("last", values[-1]), ("collect", tuple(values[:100]))
 
 
 def by_key(events: Sequence[Event]) -> dict[str | None, list[Event]]:

@@ -19,6 +19,7 @@ from engines.player import Player
 from semantics.catalogue import all_expectations, find
 from semantics.rules import (
     CONTRACT,
+    Average,
     BadRecord,
     Close,
     DedupForget,
@@ -107,6 +108,7 @@ RULE_CAUGHT_BY = {
     Rules(null_time=NullTime.FAIL): {"WM-12", "WM-13"},
     Rules(late_count=LateCount.PER_PARTIAL_AGGREGATE): {"TW-08", "TW-09"},
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
+    Rules(average=Average.DOUBLE): {"AG-02", "AG-03"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
     Rules(recovered_state=RecoveredState.AHEAD): {"EO-01", "EO-02", "EO-10"},
     Rules(recovered_state=RecoveredState.BY_CHANCE): {"EO-01", "EO-02", "EO-14"},

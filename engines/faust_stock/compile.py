@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, assert_never
 
 import faust
 
+from engines.faust_stock import functions
 from engines.faust_stock.gate import Gate
 from engines.faust_stock.plan import JobPlan
 from semantics.expr import Binary, Expr, Field, Literal, Op
@@ -16,13 +17,14 @@ from semantics.pipeline import (
     Aggregate,
     Dedup,
     Filter,
-    Function,
     Hopping,
     Join,
     KeyBy,
     Select,
     Session,
     Tumbling,
+    clock,
+    needs_time,
     steps,
     streams,
 )
@@ -36,9 +38,6 @@ _OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
     Op.LESS: lt, Op.LESS_EQUAL: le, Op.GREATER: gt, Op.GREATER_EQUAL: ge,
 }  # fmt: skip
 _NAMES = {"key": "k", "id": "i", "value": "v"}
-_TOGETHER: dict[Function, Callable[[int, int], int]] = {
-    Function.COUNT: add, Function.SUM: add, Function.MIN: min, Function.MAX: max,
-}  # fmt: skip
 
 
 def agent(app: faust.App, job: JobPlan, gate: Gate) -> Any:
@@ -48,26 +47,29 @@ def agent(app: faust.App, job: JobPlan, gate: Gate) -> Any:
     output = app.topic(job.output, key_serializer="raw", value_serializer="json")
     table = None
     match pipeline:
-        case Aggregate(_, functions, window=None):
+        case Aggregate(window=None):
             table = app.Table(job.name, default=list, partitions=job.partitions)
-            rows = _running(table, functions)
-        case Aggregate(_, functions, window=Tumbling(size)):
+            rows = _running(table, pipeline)
+        case Aggregate(window=Tumbling(size)):
             table = app.Table(job.name, default=list, partitions=job.partitions).tumbling(size)
-            rows = _windowed(table, functions)
-        case Aggregate(_, functions, window=Hopping(size, slide)):
+            rows = _windowed(table, pipeline)
+        case Aggregate(window=Hopping(size, slide)):
             table = app.Table(job.name, default=list, partitions=job.partitions).hopping(size, slide)
-            rows = _windowed(table, functions)
+            rows = _windowed(table, pipeline)
         case Aggregate(window=Session()) | Join() | Dedup():
             raise AssertionError("declared unsupported, so never deployed")
         case _:
             rows = _passing
     [stream] = streams(pipeline)
     chain = _chain(steps(stream))
+    timed = clock(stream) is not None or needs_time(pipeline)
 
     async def run(events: Any) -> None:
         async for event in events.events():
             await gate.before(job.name)
             fields = event.value
+            if timed:
+                _ = fields["t"] / 1e6  # As a model with a time would: raises without one, and Faust drops the event.
             if chain(fields):
                 for row in rows(event, fields):
                     key = row["k"]
@@ -83,39 +85,27 @@ def _passing(_: Any, fields: Fields) -> Iterator[Fields]:
     yield {"k": fields.get("k"), "i": fields.get("i"), "v": fields["v"], "t": fields.get("t")}
 
 
-def _running(table: Any, functions: Sequence[Function]) -> Rows:
+def _running(table: Any, aggregate: Aggregate) -> Rows:
     def rows(_: Any, fields: Fields) -> Iterator[Fields]:
         key = fields.get("k")
-        numbers = table[key] = _raised(functions, table[key], fields["v"])
-        yield {"k": key, **_named(functions, numbers)}
+        parts = table[key] = functions.raised(aggregate, table[key], fields)
+        yield {"k": key, **functions.shown(aggregate, parts)}
 
     return rows
 
 
-def _windowed(table: Any, functions: Sequence[Function]) -> Rows:
+def _windowed(table: Any, aggregate: Aggregate) -> Rows:
     """Return the rows of the windows that hold an event, by the time in its payload; Faust's own is the record's."""
     by_time = table.relative_to(lambda event: event.value["t"] / 1e6)
 
     def rows(event: Any, fields: Fields) -> Iterator[Fields]:
         key, window = fields.get("k"), by_time.table.window
-        windows = by_time[key].apply(partial(_raised, functions), fields["v"], event)
+        windows = by_time[key].apply(partial(functions.raised, aggregate), fields, event)
         for start, end in window.ranges(fields["t"] / 1e6):
             span = {"s": round(start * 1e6), "e": round((start + window.size) * 1e6)}
-            yield {"k": key, **span, **_named(functions, windows[start, end])}
+            yield {"k": key, **span, **functions.shown(aggregate, windows[start, end])}
 
     return rows
-
-
-def _raised(functions: Sequence[Function], had: list[int], value: int) -> list[int]:
-    """Return the aggregates after one more event; `had` is empty before the first."""
-    more = [1 if function is Function.COUNT else value for function in functions]
-    if not had:
-        return more
-    return [_TOGETHER[function](a, b) for function, a, b in zip(functions, had, more, strict=True)]
-
-
-def _named(functions: Sequence[Function], numbers: Sequence[int]) -> Fields:
-    return {function.value: number for function, number in zip(functions, numbers, strict=True)}
 
 
 def _chain(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Fields], bool]:

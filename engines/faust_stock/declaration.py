@@ -10,7 +10,7 @@ from importlib import metadata
 
 from engines.contract import Capability, Declaration, Override, Support
 from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, rekeyed
-from semantics.rules import BadRecord, Close, LateCount, RecoveredState, Rules, Sink
+from semantics.rules import BadRecord, Close, LateCount, NullTime, RecoveredState, Rules, Sink
 from semantics.time import us
 from semantics.timeline import CrashPoint
 
@@ -33,6 +33,8 @@ _COMMON = {
     "however old; Collection._del_old_keys, which forgets where `expires` is set, asks time.time() and no event",
     "bad_record": f"{_SOURCE}/channels.py: Channel.on_value_decode_error throws into the agent, whose stream "
     f"acknowledges the message all the same; {_REPOSITORY}/issues/527: no dead letters, the record is skipped",
+    "null_time": f"{_SOURCE}/streams.py: Stream._py_aiter acknowledges an event whatever its agent raises, and a "
+    "time that is null can be compared with none",
     "late_count": f"{_SOURCE}/sensors/monitor.py counts events, commits and Table operations, and nothing late: there "
     "is no lateness",
 }
@@ -80,6 +82,7 @@ def declaration(variant: str) -> Declaration:
         rules=Rules(
             window_close=Close.NEVER,
             bad_record=BadRecord.DROP_SILENTLY,
+            null_time=NullTime.DROP_SILENTLY,
             late_count=LateCount.NONE,
             recovered_state=RecoveredState.BY_CHANCE if eos else RecoveredState.AHEAD,
             sink=Sink.AT_LEAST_ONCE,

@@ -28,6 +28,7 @@ _NO_CRASH_BECAUSE = (
     f"progress that differs from the one after the sink ({_SOURCE}/stores/rocksdb.py: Store._set; "
     f"{_SOURCE}/transport/consumer.py: Consumer._commit_handler)"
 )
+NO_SCALING = Capability(Support.NOT_IMPLEMENTED, "workers that come and go are not written for plain Faust yet")
 _COMMON = {
     "window_close": f"{_SOURCE}/tables/base.py: Collection._apply_window_op writes to every window of an event, "
     "however old; Collection._del_old_keys, which forgets where `expires` is set, asks time.time() and no event",
@@ -91,6 +92,7 @@ def declaration(variant: str) -> Declaration:
         capability=capability,
         crash_points=CRASH_POINTS,
         no_crash_because=_NO_CRASH_BECAUSE,
+        scaling=NO_SCALING,
     )
 
 

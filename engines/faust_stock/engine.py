@@ -123,6 +123,9 @@ class StockDeployment:
             await asyncio.to_thread(shutil.rmtree, Path(self._plan.data_dir), ignore_errors=True)
         await self.start()
 
+    async def scale(self, workers: int) -> None:
+        raise UnsupportedPipeline("OneWorker", f"{workers} workers were asked for: {declaration.NO_SCALING.reason}.")
+
     async def end(self) -> None:
         """Stop after an error: however the worker ends, that error is the one to tell."""
         if self._child is not None:

@@ -96,6 +96,11 @@ _SOURCES = {
 }
 
 
+NO_SCALING = Capability(
+    Support.NOT_IMPLEMENTED, "driver and executors are one process here; a cluster that grows and shrinks comes later"
+)
+
+
 def declaration(_variant: str = "") -> Declaration:
     """Return the declaration of a variant; they do not differ in meaning."""
     return Declaration(
@@ -107,6 +112,7 @@ def declaration(_variant: str = "") -> Declaration:
         capability=_capability,
         crash_points=POINTS,
         no_crash_because=NO_CRASH_BECAUSE,
+        scaling=NO_SCALING,
         warmup_s=15.0,
         warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
         "long.",

@@ -39,7 +39,7 @@ from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, Unsuppor
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
 from engines.spark.crash import Watcher
-from engines.spark.declaration import PYSPARK, declaration
+from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.session import VARIANTS, environment, settings
 from engines.spark.state import disk_bytes, restore_bytes
 from semantics.timeline import CrashPoint
@@ -238,6 +238,9 @@ class SparkDeployment:
             await asyncio.to_thread(shutil.rmtree, self.dirs.state)
             self.dirs.state.mkdir()
         await self.launch()
+
+    async def scale(self, workers: int) -> None:
+        raise UnsupportedPipeline("LocalMaster", f"{workers} workers were asked for: {NO_SCALING.reason}.")
 
     def _running(self) -> Child:
         if self._child is None:

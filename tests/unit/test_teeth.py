@@ -43,7 +43,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.timeline import Crash
+from semantics.timeline import Crash, Scale
 from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
@@ -113,7 +113,7 @@ RULE_CAUGHT_BY = {
     Rules(recovered_state=RecoveredState.AHEAD): {"EO-01", "EO-02", "EO-10"},
     Rules(recovered_state=RecoveredState.BY_CHANCE): {"EO-01", "EO-02", "EO-14"},
 }
-PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
+PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 
 
 async def verdicts(variant: str, folder: Path) -> dict[str, Value]:

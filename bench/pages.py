@@ -1,6 +1,7 @@
 """`python -m bench.pages`: the pages in docs/ that are written by the catalogue itself, so that they cannot be wrong.
 
-A page for each family of expectations, one for the rules, one for the teeth. A test writes them again and compares.
+A page for each family of expectations, one for the rules, one for the teeth, one for what probing an engine found. A
+test writes them again and compares.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from pathlib import Path
 
 from bench.drawing import draw
 from bench.foretold import Foretold, declarations, foretell
+from bench.support import support_page
 from bench.tables import rules_page, teeth_page
 from bench.words import describe
+from engines import registry
 from engines.contract import Declaration
 from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
@@ -41,6 +44,8 @@ async def pages() -> dict[Path, str]:
     made[Path("expectations") / "README.md"] = _index(declared)
     made[Path("rules.md")] = rules_page(declared)
     made[Path("teeth.md")] = await teeth_page()
+    probers = [prober for name in registry.names() if (prober := registry.prober(name))]
+    made |= {Path(f"{prober.engine}-support.md"): support_page(prober) for prober in probers}
     return {path: f"{MADE}\n\n{text.strip()}\n" for path, text in made.items()}
 
 

@@ -62,6 +62,15 @@ class MultiInput(Enum):
     MAX = "max"
 
 
+class OperatorClock(Enum):
+    """Whose clocks an operator goes by, where a pipeline has several."""
+
+    ITS_INPUTS = "its-inputs"
+    """Those of what it reads."""
+    QUERY = "query"
+    """All of the pipeline's, together."""
+
+
 class Close(Enum):
     """When a window or session is final."""
 
@@ -78,7 +87,8 @@ class JoinClock(Enum):
 
     EXACT = "exact"
     MINUS_1MS = "minus-1ms"
-    """A whole millisecond, counted in milliseconds. With times in whole milliseconds nobody sees the difference."""
+    """A whole millisecond, counted in milliseconds, and what follows the join is held back by as much more. With times
+    in whole milliseconds nobody sees the difference at the join itself."""
 
 
 class RowLateness(Enum):
@@ -226,6 +236,7 @@ class Rules:
     watermark_start: WatermarkStart = WatermarkStart.BEFORE_ALL
     filtered_clock: FilteredClock = FilteredClock.MOVES
     multi_input: MultiInput = MultiInput.MIN
+    operator_clock: OperatorClock = OperatorClock.ITS_INPUTS
     window_close: Close = Close.AT_END
     session_close: Close = Close.AT_END
     session_touch: SessionTouch = SessionTouch.MERGE

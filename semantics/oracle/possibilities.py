@@ -252,10 +252,10 @@ def _batches(left: _Chunks, chunks: Sequence[_Events]) -> _Ways:
 
 def _result(task: Task, arrange: _Arrange) -> StepResult:
     """Return what a task says of a step."""
-    held = [key == SENTINEL_KEY for key in task.operator.held()]
+    held = [key == SENTINEL_KEY for key in task.held()]
     return StepResult(
         rows=arrange(row for row in task.rows if row.key != SENTINEL_KEY),
-        wm=task.clock.watermark,
+        wm=task.mark.watermark,
         late=None if task.rules.late_count is LateCount.NONE else task.late,
         dup=task.dup,
         dead=len(task.dead),

@@ -22,11 +22,10 @@ from semantics.pipeline import (
     KeyBy,
     Select,
     Session,
+    Step,
     Tumbling,
-    clock,
-    needs_time,
     steps,
-    streams,
+    timed,
 )
 
 Fields: TypeAlias = dict[str, Any]
@@ -60,15 +59,14 @@ def agent(app: faust.App, job: JobPlan, gate: Gate) -> Any:
             raise AssertionError("declared unsupported, so never deployed")
         case _:
             rows = _passing
-    [stream] = streams(pipeline)
-    chain = _chain(steps(stream))
-    timed = clock(stream) is not None or needs_time(pipeline)
+    chain = _chain(steps(pipeline.input if isinstance(pipeline, Aggregate) else pipeline))
+    needs_time = bool(timed(pipeline))
 
     async def run(events: Any) -> None:
         async for event in events.events():
             await gate.before(job.name)
             fields = event.value
-            if timed:
+            if needs_time:
                 _ = fields["t"] / 1e6  # As a model with a time would: raises without one, and Faust drops the event.
             if chain(fields):
                 for row in rows(event, fields):
@@ -108,7 +106,7 @@ def _windowed(table: Any, aggregate: Aggregate) -> Rows:
     return rows
 
 
-def _chain(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Fields], bool]:
+def _chain(chain: Sequence[Step]) -> Callable[[Fields], bool]:
     """Return the function that changes fields in place as the stateless operators do, and says whether to go on."""
     actions: list[Callable[[Fields], Any]] = []
     for step in chain:
@@ -120,7 +118,7 @@ def _chain(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Fields], bool]
             case KeyBy(_, key):
                 actions.append(partial(_set, "k", _expression(key)))
             case _:
-                assert_never(step)
+                raise AssertionError("declared not implemented, so never deployed")
     return lambda fields: all(action(fields) for action in actions)
 
 

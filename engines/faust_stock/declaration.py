@@ -9,7 +9,7 @@ import platform
 from importlib import metadata
 
 from engines.contract import Capability, Declaration, Override, Support
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, rekeyed
+from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, flat, rekeyed
 from semantics.rules import BadRecord, Close, LateCount, NullTime, RecoveredState, Rules, Sink
 from semantics.time import us
 from semantics.timeline import CrashPoint
@@ -99,6 +99,8 @@ def declaration(variant: str) -> Declaration:
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
     match pipeline:
+        case _ if not flat(pipeline):
+            return Capability(Support.NOT_IMPLEMENTED, "agents that feed each other through topics are not written yet")
         case Join():
             return _lacks(f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises")
         case Dedup():

@@ -17,7 +17,8 @@ _ALL_OR_NOTHING = (CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_PROGRESS)
 
 def harms_state(task: Task) -> bool:
     """Return whether the task may find another state after a fault than that of its last commit."""
-    return task.rules.recovered_state is not RecoveredState.COMMITTED and not isinstance(task.operator, Pass)
+    stateless = all(isinstance(node.operator, Pass) for node in task.nodes)
+    return task.rules.recovered_state is not RecoveredState.COMMITTED and not stateless
 
 
 def processed(fault: Crash | Restart) -> bool:
@@ -27,10 +28,13 @@ def processed(fault: Crash | Restart) -> bool:
 
 def recovered(committed: Task, ahead: Task, *, wiped: bool) -> Iterator[Task]:
     """Yield the task as it may find itself: `ahead` has processed, and said, what was not committed."""
-    before = committed.operator.dump()
-    for state in _states(ahead.operator.dump(), before, committed.rules.recovered_state, wiped=wiped):
-        found = (committed if state == before else ahead).fork()
-        found.operator.load(state)
+    before = [node.operator.dump() for node in committed.nodes]
+    after = [node.operator.dump() for node in ahead.nodes]
+    rule = committed.rules.recovered_state
+    for states in product(*(_states(a, b, rule, wiped=wiped) for a, b in zip(after, before, strict=True))):
+        found = (committed if list(states) == before else ahead).fork()
+        for node, state in zip(found.nodes, states, strict=True):
+            node.operator.load(state)
         yield found
 
 

@@ -9,7 +9,12 @@ from engines.errors import EnvironmentNotReady
 from engines.probing import Prober
 from semantics.errors import UnknownName, did_you_mean
 
-_ROOMS = {"reference": "engines.reference.engine", "faust": "engines.faust.engine", "spark": "engines.spark.engine"}
+_ROOMS = {
+    "reference": "engines.reference.engine",
+    "faust": "engines.faust.engine",
+    "faust-stock": "engines.faust_stock.engine",
+    "spark": "engines.spark.engine",
+}
 
 _PROBERS = {"spark": "engines.spark.probe"}
 

@@ -27,11 +27,13 @@ from semantics.pipeline import (
     KeyBy,
     Pipeline,
     Select,
+    Stateful,
+    Step,
     clock,
-    needs_time,
-    source,
+    inputs,
+    sources,
     steps,
-    streams,
+    timed,
 )
 from semantics.time import us
 
@@ -78,12 +80,13 @@ class Program:
 
     def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
         self.inputs = {
-            source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
-            for side, stream in enumerate(streams(pipeline))
+            source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
+            for side, stream in enumerate(inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,))
+            for source in sources(stream)
         }
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
         self._clocked = clocked
-        self._needs_time = bool(clocked) or needs_time(pipeline)
+        self._needs_time = bool(timed(pipeline))
         self._operator = _operator(pipeline, rows, emit)
         self._bury = bury
         self._watermark = BEFORE_ALL
@@ -220,7 +223,7 @@ def _interval(join: Join) -> Interval:
     return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
 
 
-def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bool] | None:
+def _transform(chain: Sequence[Step]) -> Callable[[Event], bool] | None:
     """Return the function that changes an event in place as the chain does, and says whether it is still there."""
     if not chain:
         return None
@@ -234,7 +237,7 @@ def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bo
             case KeyBy(_, key):
                 actions.append(_setting("k", _expression(key)))
             case _:
-                assert_never(step)
+                raise NotImplementedError(f"{type(step).__name__}: the declaration does not let it through")
 
     def transform(event: Event) -> bool:
         return all(action(event) for action in actions)

@@ -57,7 +57,7 @@ def rules_page(declared: Mapping[str, Declaration]) -> str:
         lines = ["| value | means | decided so by | told apart by |", "|---|---|---|---|"]
         for value in kind:
             contract = value is getattr(CONTRACT, rule)
-            deciding = [_source(name, rule, d) for name, d in declared.items() if getattr(d.rules, rule) is value]
+            deciding = _sources(rule, {name: d for name, d in declared.items() if getattr(d.rules, rule) is value})
             by = "the contract" if contract else "<br>".join(deciding) or "no engine here"
             apart = "" if contract else _listed(telling_apart(rule, value, declared), rule)
             lines.append(f"| {value.name} | {meaning(value)} | {by} | {apart} |")
@@ -143,9 +143,13 @@ def _rules() -> Iterator[tuple[str, type[Enum]]]:
         yield field.name, type(getattr(CONTRACT, field.name))
 
 
-def _source(engine: str, rule: str, declared: Declaration) -> str:
-    source = next((o.source for o in declared.overrides if o.rule == rule), "")
-    return f"{engine}: {source}" if source else engine
+def _sources(rule: str, declared: Mapping[str, Declaration]) -> list[str]:
+    """Return "engines: source" for each source once: variants share what they do not change."""
+    engines: dict[str, list[str]] = {}
+    for name, declaration in declared.items():
+        source = next((o.source for o in declaration.overrides if o.rule == rule), "")
+        engines.setdefault(source, []).append(name)
+    return [f"{', '.join(names)}{': ' if source else ''}{source}" for source, names in engines.items()]
 
 
 def _listed(ids: Sequence[str], rule: str) -> str:

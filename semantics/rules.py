@@ -78,6 +78,8 @@ class Close(Enum):
     """watermark >= end."""
     AFTER_END = "after-end"
     """watermark > end."""
+    NEVER = "never"
+    """Event time closes nothing: nothing is late, nothing final, no row of state forgotten."""
 
 
 class JoinClock(Enum):
@@ -204,6 +206,18 @@ class RestartClock(Enum):
     """Only the query's watermark: each input's own maximum is forgotten."""
 
 
+class RecoveredState(Enum):
+    """The state that a worker finds which takes over from another, while its position is that of the last commit."""
+
+    COMMITTED = "committed"
+    """That of the last commit."""
+    AHEAD = "ahead"
+    """After a kill, that of all that was processed, of which what was not committed is processed again."""
+    BY_CHANCE = "by-chance"
+    """After a kill, either of these for each key that a commit has seen, and AHEAD for the others; where the local
+    state is lost, COMMITTED or none at all."""
+
+
 class Sink(Enum):
     """What a fault may do to the output. A rule of comparison, not a switch in the oracle."""
 
@@ -239,6 +253,7 @@ class Rules:
     late_count: LateCount = LateCount.PER_EVENT
     average: Average = Average.EXACT
     restart_clock: RestartClock = RestartClock.KEPT
+    recovered_state: RecoveredState = RecoveredState.COMMITTED
     sink: Sink = Sink.EXACTLY_ONCE
 
     def overridden(self) -> tuple[str, ...]:

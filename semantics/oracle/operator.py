@@ -145,8 +145,16 @@ class Aggregating(Operator):
 
 
 def reached(end_us: int, watermark: int, rule: Close) -> bool:
-    """Return whether the watermark has come to a window's end, or must go past it."""
-    return watermark >= end_us if rule is Close.AT_END else watermark > end_us
+    """Return whether the watermark has closed a window: come to its end, or past it."""
+    match rule:
+        case Close.AT_END:
+            return watermark >= end_us
+        case Close.AFTER_END:
+            return watermark > end_us
+        case Close.NEVER:
+            return False
+        case unknown:
+            assert_never(unknown)
 
 
 def partial(function: Function, event: Event, rules: Rules) -> Any:

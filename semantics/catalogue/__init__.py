@@ -28,7 +28,7 @@ FAMILIES = {
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
     "CH": "operators that feed operators, unions, clocks",
-    "RK": "new keys over several partitions",
+    "NK": "new keys over several partitions",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",

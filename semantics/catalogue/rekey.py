@@ -1,4 +1,4 @@
-"""RK: new keys, which send events and their time to other partitions. Of two, x belongs to the first, u to the last."""
+"""NK: new keys, which send events and their time to other partitions. Of two, x belongs to the first, u to the last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WINDOWS = Aggregate(_BY_ID, window=Tumbling(s(10)))
 
 EXPECTATIONS = [
     Expectation(
-        "RK-01",
+        "NK-01",
         "events of all partitions meet behind a new key",
         pipeline=_COUNT,
         timeline=script("a#x@0 a#u@0 b#x@1/1 b#u@1/1", "b#x@2/1 a#u@2"),
@@ -22,7 +22,7 @@ EXPECTATIONS = [
         because="A count by anything but the producer's key is wrong if its events stay where they came in.",
     ),
     Expectation(
-        "RK-02",
+        "NK-02",
         "behind a new key, a window waits for the slowest partition",
         pipeline=_WINDOWS,
         timeline=script("a#x@1 b#x@2/1", "a#x@30", "b#x@31/1"),
@@ -30,7 +30,7 @@ EXPECTATIONS = [
         because="Any partition may still hold events of this key: to close by the fastest is to lose the slowest's.",
     ),
     Expectation(
-        "RK-03",
+        "NK-03",
         "time moves behind a new key even where no event goes",
         pipeline=_WINDOWS,
         timeline=script("a#x@1 b#u@2/1", "a#x@30 b#x@31/1"),
@@ -38,7 +38,7 @@ EXPECTATIONS = [
         because="Time that travels only with events stands still wherever a key is quiet, and its windows never close.",
     ),
     Expectation(
-        "RK-04",
+        "NK-04",
         "behind a new key an event is late by the slowest partition, not by its own",
         pipeline=_WINDOWS,
         timeline=script("a#x@20 b#x@2/1", "a#x@5", "b#x@40/1"),
@@ -46,7 +46,7 @@ EXPECTATIONS = [
         because="What still counts must not hang on which partition it came through.",
     ),
     Expectation(
-        "RK-05",
+        "NK-05",
         "what is late behind a new key is dropped and counted",
         pipeline=_WINDOWS,
         timeline=script("a#x@20 b#x@21/1", "a#x@5", "b#u@6/1", "a#u@60 b#u@60/1"),
@@ -54,7 +54,7 @@ EXPECTATIONS = [
         because="The time by which an event is judged must travel as exactly as the event.",
     ),
     Expectation(
-        "RK-06",
+        "NK-06",
         "a session behind a new key spans partitions",
         pipeline=Aggregate(_BY_ID, window=Session(s(10))),
         timeline=script("a#x@0 b#x@8/1", "a#x@60", "b#x@61/1"),
@@ -62,7 +62,7 @@ EXPECTATIONS = [
         because="A user's clicks reach different gateways; the visit is one.",
     ),
     Expectation(
-        "RK-07",
+        "NK-07",
         "a side with a new key meets a side that has that key",
         pipeline=Join(KeyBy(Source("L", delay=s(10)), ID), Source("R", delay=s(10)), lo=s(0), hi=s(5)),
         timeline=script("L:a#u@0 L:b#u@1/1", "R:u@4/1"),
@@ -70,7 +70,7 @@ EXPECTATIONS = [
         because="Orders by number against payments by order: only one of the two comes with the right key.",
     ),
     Expectation(
-        "RK-08",
+        "NK-08",
         "a kill between output and commit repeats and loses nothing on the way to a new key",
         pipeline=Aggregate(KeyBy(Source(), ID), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
         timeline=script(
@@ -85,7 +85,7 @@ EXPECTATIONS = [
         because="An internal topic is output to one task and input to another: both must see the same of it.",
     ),
     Expectation(
-        "RK-09",
+        "NK-09",
         "time that came from other partitions is kept in a restart that loses the local state",
         pipeline=_WINDOWS,
         timeline=script("a#x@20 b#x@21/1", Restart(wipe_state=True), "a#x@5", "b#u@60/1", "a#u@60"),
@@ -93,7 +93,7 @@ EXPECTATIONS = [
         because="A task that forgets what others told it waits for ever for those that have nothing new to say.",
     ),
     Expectation(
-        "RK-10",
+        "NK-10",
         "both stages of a new key move to other workers and lose nothing",
         pipeline=_COUNT,
         timeline=script("a#x@1 b#u@1/1", Scale(3), "a#u@2 b#x@2/1", Scale(1), "a#x@3 b#u@3/1"),

@@ -36,10 +36,14 @@ class Carrier:
     def __init__(self, outboxes: Sequence[Outbox], partition: int) -> None:
         self._outboxes, self._partition = outboxes, partition
         self._homes = _Homes(len(outboxes))
+        self._judged_by: int | None = 0
         self.judge_by(None)
 
     def judge_by(self, watermark: int | None) -> None:
         """Set the watermark that goes with what is said from now on."""
+        if watermark == self._judged_by:
+            return
+        self._judged_by = watermark
         self._tail = b',"p":%d,"w":%b}' % (self._partition, _json(watermark))
 
     def __call__(self, key: bytes | None, row: bytes) -> None:

@@ -10,7 +10,7 @@ from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
 from engines.faust.stages import cut
-from semantics.pipeline import Pipeline, flat
+from semantics.pipeline import Pipeline
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
@@ -26,10 +26,8 @@ _AT_LEAST_ONCE = Override(
 )
 
 
-def capability(pipeline: Pipeline, _partitions: int) -> Capability:
+def capability(_pipeline: Pipeline, _partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    if not flat(pipeline):
-        return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
 
 

@@ -81,7 +81,7 @@ class Task:
         self._dead: Outbox
         self._changelog: Outbox
         self._program: Program
-        self.store: Store[Any]
+        self.store: Store
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class Task:
         return self._logged_bytes
 
     async def open(
-        self, store: Store[Any], stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
+        self, store: Store, stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
     ) -> None:
         """Start from a store that is up to date. `stale`: rows written to the changelog without a commit.
 
@@ -248,7 +248,7 @@ class Task:
         writer, changelog = self._writer, self._changelog
         said, number = (*self._outputs, self._dead), self.committed.commits + 1
         if self._carrier is not None:
-            self._carrier.mark(self._program.watermark, number)
+            self._carrier.mark(self._program.announced, number)
         for key, data in self.store.rows.changes():
             self._logged_bytes += changelog.append(ROW + key, data)
         saved = self._program.save(self._positions, number, self._logged_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
-from semantics.expr import ID
+from semantics.expr import ID, Literal
 from semantics.pipeline import Aggregate, Emit, Function, Join, KeyBy, Session, Source, Tumbling
 from semantics.time import s
 from semantics.timeline import Crash, CrashPoint, Restart, Scale
@@ -99,5 +99,28 @@ EXPECTATIONS = [
         timeline=script("a#x@1 b#u@1/1", Scale(3), "a#u@2 b#x@2/1", Scale(1), "a#x@3 b#u@3/1"),
         demand=after(["x=1", "u=1"], [], ["x=2", "u=2"], [], ["x=3", "u=3"]),
         because="Twice as many tasks, and they need not travel together.",
+    ),
+    Expectation(
+        "NK-11",
+        "windows of several partitions add up behind a new key, when the last of them has closed",
+        pipeline=Aggregate(
+            KeyBy(Aggregate(Source(delay=s(0)), window=Tumbling(s(10))), Literal("all")),
+            (Function.COUNT, Function.SUM),
+            window=Tumbling(s(10)),
+        ),
+        timeline=script("a@1 a@2 b@3/1", "a@10", "b@10/1"),
+        demand=after([], [], ["all[0,10){n=2 sum=3}"]),
+        because="A total closed by the first partition that is done lacks all the others.",
+    ),
+    Expectation(
+        "NK-12",
+        "each new key on the way sends events on, with the time that is left of each operator's own",
+        pipeline=Aggregate(
+            KeyBy(Aggregate(KeyBy(Source(delay=s(0)), ID), window=Tumbling(s(10), grace=s(5))), Literal("all")),
+            window=Tumbling(s(10)),
+        ),
+        timeline=script("a#x@1 b#u@2/1", "a#x@12 b#x@12/1", "a#u@15 b#u@15/1"),
+        demand=after([], [], ["all[0,10)=2"]),
+        because="Three stages and two topics must say together what one would say alone.",
     ),
 ]

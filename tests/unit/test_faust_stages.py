@@ -85,7 +85,7 @@ class Lanes:
         came = [SimpleNamespace(offset=0, key=None, value=event.encode()) for event in events]
         self.programs[upstream].feed("in", came)
         self.commits[upstream] += 1
-        self.carriers[upstream].mark(self.programs[upstream].watermark, self.commits[upstream])
+        self.carriers[upstream].mark(self.programs[upstream].announced, self.commits[upstream])
         for outbox in self.outboxes[upstream]:
             outbox.seal()
             for batch in outbox.full():

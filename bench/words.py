@@ -44,14 +44,23 @@ def _what(pipeline: Pipeline) -> Iterator[str]:
             over = "for ever" if window is None else f"in {_window(window)}"
             yield f"{names} by key {over}"
             yield "a row once, when its window closes" if emit is Emit.FINAL else "a row at every change"
-        case Join(left, right, lo=lo, hi=hi, how=how):
+        case Join(left, right, how=how):
             sides = f"{source(left).name} and {source(right).name}"
-            bounds = f"{seconds(lo)} <= right time - left time <= {seconds(hi)}"
-            yield f"{how.value} join of {sides} by key where {bounds}"
+            yield f"{how.value} join of {sides} by key{_pairing(pipeline)}"
         case Dedup(horizon=horizon):
             yield f"the first of each key and id, remembered for {seconds(horizon)}"
         case _:
             yield "pass events on"
+
+
+def _pairing(join: Join) -> str:
+    if join.window is not None:
+        text = f" in one of {_window(join.window)}"
+    else:
+        lo = "" if join.lo is None else f"{seconds(join.lo)} {'<' if join.lo_exclusive else '<='} "
+        hi = "" if join.hi is None else f" {'<' if join.hi_exclusive else '<='} {seconds(join.hi)}"
+        text = f" where {lo}right time - left time{hi}" if lo or hi else ""
+    return text if join.where is None else f"{text} and {join.where}"
 
 
 def _window(window: Window) -> str:

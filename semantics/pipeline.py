@@ -6,13 +6,14 @@ closing and lateness stands in `semantics/README.md`. Errors: `InvalidPipeline` 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TypeAlias
 
 from semantics.errors import InvalidPipeline
-from semantics.expr import Expr, Kind, kind
+from semantics.expr import Expr, Kind, kind, sides
 from semantics.time import us
 
 _ZERO = timedelta(0)
@@ -185,11 +186,20 @@ class How(Enum):
     LEFT = "left"
     RIGHT = "right"
     FULL = "full"
+    SEMI = "semi"
+    """No pairs: each left event once, as it is, as soon as it has a partner."""
+    ANTI = "anti"
+    """No pairs: each left event, as it is, once it can have no partner any more."""
+
+    @property
+    def pairs(self) -> bool:
+        """Return whether rows are pairs; else they are left events."""
+        return self not in (How.SEMI, How.ANTI)
 
     @property
     def keeps_left(self) -> bool:
         """Return whether unmatched left rows come out."""
-        return self in (How.LEFT, How.FULL)
+        return self in (How.LEFT, How.FULL, How.ANTI)
 
     @property
     def keeps_right(self) -> bool:
@@ -201,24 +211,49 @@ class How(Enum):
 class Join:
     """Pairs of equal key with lo <= right time - left time <= hi, each once.
 
-    LEFT, RIGHT and FULL add the unmatched rows of that side, or of both.
+    A bound may be open (None) or exclusive; `where` is one more condition, on both sides' fields. Or, with a `window`,
+    pairs of events in the same one: an event is late, and an unmatched one comes out, when the window is over. LEFT,
+    RIGHT and FULL add the unmatched rows of that side, or of both.
     """
 
     left: Stream
     right: Stream
-    lo: timedelta = field(kw_only=True)
-    hi: timedelta = field(kw_only=True)
+    lo: timedelta | None = field(default=None, kw_only=True)
+    hi: timedelta | None = field(default=None, kw_only=True)
     how: How = field(default=How.INNER, kw_only=True)
+    lo_exclusive: bool = field(default=False, kw_only=True)
+    hi_exclusive: bool = field(default=False, kw_only=True)
+    where: Expr | None = field(default=None, kw_only=True)
+    window: Tumbling | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _stateless(self.left)
         _stateless(self.right)
-        if self.lo > self.hi:
-            raise InvalidPipeline(f"A join's lower bound {self.lo} is above its upper bound {self.hi}.")
+        first_us, last_us = self.bounds_us
+        if first_us is not None and last_us is not None and first_us > last_us:
+            raise InvalidPipeline(f"Nothing lies between a join's lower bound {self.lo} and its upper bound {self.hi}.")
+        if (self.lo is None and self.lo_exclusive) or (self.hi is None and self.hi_exclusive):
+            raise InvalidPipeline("A bound that is open excludes nothing: say where it is, or leave out exclusive.")
+        if self.window is not None and (self.lo is not None or self.hi is not None or self.window.grace):
+            raise InvalidPipeline("A windowed join's bounds are its windows, without grace: leave out lo and hi.")
+        if self.where is not None:
+            _yields(self.where, Kind.TRUTH, "A join's condition", {"left", "right"})
+        if self.window is None and (
+            (self.how.keeps_left and self.hi is None) or (self.how.keeps_right and self.lo is None)
+        ):
+            raise InvalidPipeline(
+                f"With an open bound a partner may always come: no row of a {self.how.value} join is ever unmatched."
+            )
         if source(self.left).name == source(self.right).name:
             raise InvalidPipeline(f"Both sides of the join read input {source(self.left).name!r}: name them apart.")
-        if self.how is not How.INNER and (clock(self.left) is None or clock(self.right) is None):
+        if (self.how.keeps_left or self.how.keeps_right) and None in (clock(self.left), clock(self.right)):
             raise InvalidPipeline("An unmatched row comes out by the watermark: give both sources a delay.")
+
+    @property
+    def bounds_us(self) -> tuple[int | None, int | None]:
+        """Return the least and the greatest right time - left time of a pair: next to an exclusive bound, 1 us."""
+        lo, hi = (None if bound is None else us(bound) for bound in (self.lo, self.hi))
+        return None if lo is None else lo + self.lo_exclusive, None if hi is None else hi - self.hi_exclusive
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,10 +335,13 @@ def _stateless(stream: object) -> None:
         raise InvalidPipeline(f"{type(stream).__name__} cannot feed another stateful operator yet; it ends a pipeline.")
 
 
-def _yields(expression: Expr, wanted: Kind, what: str) -> None:
+def _yields(expression: Expr, wanted: Kind, what: str, of: Collection[str] = ("",)) -> None:
     found = kind(expression)
     if found is not wanted:
         raise InvalidPipeline(f"{what} must be {wanted.value}, and {expression} is {found.value}.")
+    if not sides(expression) <= {*of}:
+        whose = "says left. or right. before each field" if "left" in of else "has one event to read: no left, no right"
+        raise InvalidPipeline(f"{what} {whose}: {expression}.")
 
 
 def _within(offset: timedelta, period: timedelta) -> None:

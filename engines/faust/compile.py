@@ -13,13 +13,13 @@ import msgspec
 from engines.faust.aggregates import Running, Session, Span, Windows
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
-from engines.faust.join import Interval, IntervalJoin, JoinRow
+from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
 from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import NoBase, Table
 from semantics import pipeline as algebra
-from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.expr import Binary, Expr, Field, Literal, Op, own_conditions
 from semantics.pipeline import (
     Aggregate,
     Filter,
@@ -188,9 +188,8 @@ def _layout(
 def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
     names = Names()
     match pipeline:
-        case Join(how=how):
-            preserved = how.keeps_left, how.keeps_right
-            return IntervalJoin(_interval(pipeline), rows, names, emit, preserved=preserved)
+        case Join(how=how, where=where):
+            return IntervalJoin(_interval(pipeline), how, _condition(where), rows, names, emit)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
         case Aggregate(window=window, emit=when):
@@ -217,7 +216,20 @@ def _sums(aggregate: Aggregate) -> Functions:
 
 
 def _interval(join: Join) -> Interval:
-    return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
+    clocked = clock(join.left) is not None, clock(join.right) is not None
+    window = None if join.window is None else (us(join.window.size), us(join.window.offset))
+    return Interval(*join.bounds_us, clocked, window)
+
+
+def _condition(where: Expr | None) -> Condition | None:
+    if where is None:
+        return None
+
+    def own(side: str) -> Callable[[Any], Any]:
+        conditions = [_expression(condition) for condition in own_conditions(where, side)]
+        return lambda pair: all(condition(pair) for condition in conditions)
+
+    return Condition(_expression(where), (own("left"), own("right")))
 
 
 def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bool] | None:
@@ -250,11 +262,14 @@ def _setting(field: str, value: Callable[[Event], Any]) -> Callable[[Event], boo
     return action
 
 
-def _expression(expression: Expr) -> Callable[[Event], Any]:
-    """Return the function that evaluates an expression; an operation on null is false."""
+def _expression(expression: Expr) -> Callable[[Any], Any]:
+    """Return the function that evaluates an expression on an event, or on a pair; an operation on null is false."""
     match expression:
-        case Field(name):
+        case Field(name, ""):
             return _FIELDS[name]
+        case Field(name, side):
+            of, field = int(side == "right"), _FIELDS[name]
+            return lambda pair: field(pair[of])
         case Literal(value):
             return lambda _: value
         case Binary(op, left, right):
@@ -265,7 +280,7 @@ def _expression(expression: Expr) -> Callable[[Event], Any]:
                 return lambda event: a(event) or b(event)
             apply = _OPERATORS[op]
 
-            def binary(event: Event) -> Any:
+            def binary(event: Any) -> Any:
                 x, y = a(event), b(event)
                 return False if x is None or y is None else apply(x, y)
 

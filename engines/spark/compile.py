@@ -52,7 +52,8 @@ _OPERATOR = {
     Op.AND: operator.and_,
     Op.OR: operator.or_,
 }
-_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer"}
+_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer",
+        How.SEMI: "left_semi", How.ANTI: "left_anti"}  # fmt: skip
 
 
 def sink_frame(
@@ -149,8 +150,22 @@ def _function(function: Function, at_most: int) -> Column:
 
 def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
     lt, rt = sf.col("l.t"), sf.col("r.t")
-    near = [sf.col("l.k") == sf.col("r.k"), rt >= lt + sf.lit(join.lo), rt <= lt + sf.lit(join.hi)]
+    near = [sf.col("l.k") == sf.col("r.k")]
+    if join.lo is not None:
+        first = lt + sf.lit(join.lo)
+        near.append(rt > first if join.lo_exclusive else rt >= first)
+    if join.hi is not None:
+        last = lt + sf.lit(join.hi)
+        near.append(rt < last if join.hi_exclusive else rt <= last)
+    if join.window is not None:
+        size, offset = join.window.size, join.window.offset
+        left, right = (side.withColumn("w", _windows(size, size, offset)) for side in (left, right))
+        near.append(sf.col("l.w") == sf.col("r.w"))
+    if join.where is not None:
+        near.append(_column(join.where))
     pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), _HOW[join.how])
+    if not join.how.pairs:
+        return pairs, {"k": sf.col("l.k"), "i": sf.col("l.i"), "v": sf.col("l.v"), "t": _micros("l.t")}
     key = sf.coalesce("l.k", "r.k") if join.how.keeps_right else sf.col("l.k")
     row = {"k": key, "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
     return pairs, row
@@ -162,8 +177,8 @@ def _event_row() -> Columns:
 
 def _column(expression: Expr) -> Column:
     match expression:
-        case Field(name):
-            return sf.col(_COLUMN_OF[name])
+        case Field(name, side):
+            return sf.col(f"{side[0]}.{_COLUMN_OF[name]}" if side else _COLUMN_OF[name])
         case Literal(value):
             return sf.lit(value).cast("bigint") if isinstance(value, int) else sf.lit(value)
         case Binary(op, left, right):

@@ -12,7 +12,7 @@ from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
-from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
+from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock
 from semantics.rules import (
     Average,
     BadRecord,
@@ -22,6 +22,7 @@ from semantics.rules import (
     LateCount,
     NullJoinKey,
     NullTime,
+    OwnConditionFalse,
     RestartClock,
     RowLateness,
     Rules,
@@ -52,6 +53,7 @@ RULES = Rules(
     filtered_clock=FilteredClock.IGNORED,
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
+    own_condition_false=OwnConditionFalse.AT_ONCE,
     session_lateness=SessionLateness.OWN_SPAN,
     dedup_forget=DedupForget.AT_HORIZON,
     null_join_key=NullJoinKey.MATCH_IN_FULL,
@@ -82,6 +84,8 @@ _SOURCES = {
     "and evicts what the watermark has reached",
     "null_join_key": f"{_STREAMING}/operators/stateful/join/SymmetricHashJoinStateManager.scala: rows meet by the "
     "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
+    "own_condition_false": f"{_STATEFUL}/join/StreamingSymmetricHashJoinExec.scala: a row that fails the condition on "
+    "its own side is joined with nulls, and put out, when it comes (generateFilteredJoinedRow); it is not stored",
     "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
     "malformed JSON; the others are null",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
@@ -126,6 +130,12 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
                 Support.UNSUPPORTED,
                 f"Session windows have no update mode ({_GUIDE} 'Types of time windows').",
                 error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+        case Join(how=How.ANTI):
+            return Capability(
+                Support.UNSUPPORTED,
+                f"No anti join of two streams ({_GUIDE} 'Support matrix for joins in streaming queries').",
+                error="_LEGACY_ERROR_TEMP_3102",
             )
         case Dedup(stream, horizon=horizon) if us(horizon) != clock(stream):
             return Capability(

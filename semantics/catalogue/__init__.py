@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from semantics.catalogue import dedup, exactly_once, functions, join, schema, session, state, tumbling, watermark
+from semantics.catalogue import (
+    dedup,
+    exactly_once,
+    functions,
+    join,
+    join_kinds,
+    schema,
+    session,
+    state,
+    tumbling,
+    watermark,
+)
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
 
@@ -24,7 +35,7 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, dedup, state, exactly_once, schema)
+    files = (watermark, tumbling, session, functions, join, join_kinds, dedup, state, exactly_once, schema)
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

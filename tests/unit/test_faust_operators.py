@@ -17,7 +17,7 @@ from engines.faust.compile import Program, Record, memory_for, store_for
 from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
-from semantics.expr import ID, KEY, VALUE, expr
+from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, expr
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
 from semantics.pipeline import (
@@ -101,26 +101,56 @@ WINDOWED = st.one_of(
 BOUNDS = st.lists(st.integers(-9, 9), min_size=2, max_size=2).map(sorted)
 
 
-def join(left: Stream, right: Stream, bounds: list[int], how: How) -> Join:
-    return Join(left, right, lo=timedelta(seconds=bounds[0]), hi=timedelta(seconds=bounds[1]), how=how)
+WHERES = st.sampled_from([
+    expr(LEFT_VALUE, "<", RIGHT_VALUE),
+    expr(expr(LEFT_VALUE, ">", 0), "and", expr(expr(RIGHT_VALUE, "!=", 2), "and", expr(LEFT_VALUE, "!=", RIGHT_VALUE))),
+    expr(expr(LEFT_VALUE, ">", 1), "or", expr(RIGHT_VALUE, ">", 1)),
+])  # fmt: skip
 
 
-JOINS = st.one_of(
-    st.builds(join, streams("L"), streams("R"), BOUNDS, st.just(How.INNER)),
-    st.builds(join, streams("L", clock=True), streams("R", clock=True), BOUNDS, st.sampled_from(How)),
-)
+@st.composite
+def joins(draw: st.DrawFn, left: Stream, right: Stream, how: How) -> Join:
+    """Joins of all kinds: within bounds, some of them open or exclusive, or in windows; with a condition or without."""
+    where = draw(st.none() | WHERES)
+    if draw(st.integers(0, 3)) == 0:
+        size = draw(st.integers(1, 20))
+        window = Tumbling(timedelta(seconds=size), offset=timedelta(seconds=draw(st.integers(0, size - 1))))
+        return Join(left, right, window=window, how=how, where=where)
+    lo, hi = (timedelta(seconds=bound) for bound in draw(BOUNDS))
+    open_lo = not how.keeps_right and draw(st.integers(0, 4)) == 0
+    open_hi = not how.keeps_left and draw(st.integers(0, 4)) == 0
+    lo_exclusive = not open_lo and lo < hi and draw(st.booleans())
+    hi_exclusive = not open_hi and lo < hi and draw(st.booleans())
+    return Join(
+        left, right, lo=None if open_lo else lo, hi=None if open_hi else hi, how=how, where=where,
+        lo_exclusive=lo_exclusive, hi_exclusive=hi_exclusive,
+    )  # fmt: skip
+
+
+@st.composite
+def any_joins(draw: st.DrawFn) -> Join:
+    how = draw(st.sampled_from(How))
+    clock = True if how.keeps_left or how.keeps_right else None
+    return draw(joins(draw(streams("L", clock=clock)), draw(streams("R", clock=clock)), how))
+
+
+JOINS = any_joins()
 DEDUPS = st.builds(Dedup, streams("in", clock=True), horizon=DELAYS)
 PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(
     streams("in"), RUNNING, WINDOWED, WINDOWED, WINDOWED, JOINS, JOINS, DEDUPS
 )
-OUTER_JOINS = st.builds(
-    lambda delays, lo, width, how: Join(
-        Source("L", delay=timedelta(seconds=delays[0])), Source("R", delay=timedelta(seconds=delays[1])),
-        lo=timedelta(seconds=lo), hi=timedelta(seconds=lo + width), how=how,
-    ),
-    st.tuples(st.integers(0, 4), st.integers(0, 4)), st.integers(-6, 3), st.integers(0, 9),
-    st.sampled_from([How.LEFT, How.RIGHT, How.FULL]),
-)  # fmt: skip
+
+
+@st.composite
+def outer_joins(draw: st.DrawFn) -> Join:
+    left, right = (Source(name, delay=timedelta(seconds=draw(st.integers(0, 4)))) for name in "LR")
+    how = draw(st.sampled_from([How.LEFT, How.RIGHT, How.FULL, How.SEMI, How.ANTI]))
+    if draw(st.booleans()):
+        return draw(joins(left, right, how))
+    lo, width = draw(st.integers(-6, 3)), draw(st.integers(0, 9))
+    return Join(left, right, lo=timedelta(seconds=lo), hi=timedelta(seconds=lo + width), how=how)
+
+
 RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t":0}', b'{"k":"a","v":null,"t":5}',
         b'{"k":"a","i":"r","v":2,"t":1767225601000000,"more":[1]}', b'{"k":"a","v":2}']  # fmt: skip
 
@@ -154,12 +184,12 @@ def dense_joins(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
     steps = draw(
         st.lists(st.tuples(sides, st.lists(st.integers(0, 25), min_size=1, max_size=3)), min_size=2, max_size=7)
     )
-    keys = st.sampled_from(["a", "a", "a", None])
+    keys, values = st.sampled_from(["a", "a", "a", None]), st.integers(0, 3)
     timeline = tuple(
-        Send(tuple(Event(draw(keys), at * 1_000_000, f"{n}_{m}", 1, side) for m, at in enumerate(times)))
+        Send(tuple(Event(draw(keys), at * 1_000_000, f"{n}_{m}", draw(values), side) for m, at in enumerate(times)))
         for n, (side, times) in enumerate(steps)
     )
-    return draw(OUTER_JOINS), timeline
+    return draw(outer_joins()), timeline
 
 
 @st.composite

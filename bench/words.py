@@ -69,8 +69,10 @@ def _window(window: Window) -> str:
             kind = f"tumbling windows of {seconds(size)}"
         case Hopping(size, slide):
             kind = f"windows of {seconds(size)} every {seconds(slide)}"
-        case Session(gap):
+        case Session(timedelta() as gap):
             kind = f"sessions with a gap of {seconds(gap)}"
+        case Session(gap):
+            kind = f"sessions with a gap of {gap} seconds"
         case _:
             assert_never(window)
     offset = f", offset {seconds(window.offset)}" if not isinstance(window, Session) and window.offset else ""
@@ -84,7 +86,9 @@ def _input(stream: Stream) -> str:
         "no watermark" if origin.delay is None else f"watermark {seconds(origin.delay)} behind the highest time seen"
     )
     name = "" if origin.name == "in" else f"input {origin.name}: "
-    return ", ".join([f"{name}{clock}", *(_step(step) for step in steps(stream))])
+    guards = [] if origin.future is None else [f"nothing more than {seconds(origin.future)} ahead of that"]
+    late = ["late events to the dead letters"] if origin.late_output else []
+    return ", ".join([f"{name}{clock}", *guards, *late, *(_step(step) for step in steps(stream))])
 
 
 def _step(step: Filter | Select | KeyBy) -> str:

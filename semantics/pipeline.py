@@ -21,16 +21,28 @@ _ZERO = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Events of one input topic. `delay` is the watermark's distance behind the highest time seen; None: no clock."""
+    """Events of one input topic. `delay` is the watermark's distance behind the highest time seen; None: no clock.
+
+    `late_output`: late events are dead letters too, with reason `late`: counted as late and as dead. `future`: an event
+    more than that ahead of the highest time seen in its partition is a dead letter, with reason `future`, and moves no
+    clock; the first event of a partition is ahead of nothing. No other clock is asked, so a pause of the whole input
+    that is longer than `future` makes dead letters of all that follows: it must be longer than any pause.
+    """
 
     name: str = "in"
     delay: timedelta | None = field(default=None, kw_only=True)
+    late_output: bool = field(default=False, kw_only=True)
+    future: timedelta | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise InvalidPipeline(f"An input's name is an identifier, {self.name!r} is none.")
         if self.delay is not None and self.delay < timedelta(0):
             raise InvalidPipeline(f"A watermark cannot run ahead of its input: delay is {self.delay}.")
+        if self.delay is None and (self.late_output or self.future is not None):
+            raise InvalidPipeline("What is late, or too early, is said by a clock: give the source a delay.")
+        if self.future is not None:
+            _positive(self.future, "a future guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +122,18 @@ class Hopping:
 class Session:
     """Spans [t, t+gap) of one key that overlap or touch are one session, while the earlier one is not final.
 
-    A session is final at watermark >= end + grace.
+    A session is final at watermark >= end + grace. The gap may be each event's own: an expression that yields seconds.
+    A session then ends at the highest t + gap; an event whose gap is not above zero, or null, counts as filtered.
     """
 
-    gap: timedelta
+    gap: timedelta | Expr
     grace: timedelta = field(default=_ZERO, kw_only=True)
 
     def __post_init__(self) -> None:
-        _positive(self.gap, "a session's gap")
+        if isinstance(self.gap, timedelta):
+            _positive(self.gap, "a session's gap")
+        else:
+            _yields(self.gap, Kind.INTEGER, "A session's gap")
         _not_negative(self.grace, "a session's grace")
 
 

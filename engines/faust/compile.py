@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
@@ -27,6 +28,7 @@ from semantics.pipeline import (
     KeyBy,
     Pipeline,
     Select,
+    Source,
     clock,
     needs_time,
     source,
@@ -67,8 +69,11 @@ Bury = Callable[[str, Record, str], None]
 class Input:
     """One input of a task: its stateless operators and its clock."""
 
-    def __init__(self, name: str, side: int, delay_us: int | None, transform: Callable[[Event], bool] | None) -> None:
-        self.name, self.side, self.delay_us, self.transform = name, side, delay_us, transform
+    def __init__(self, source: Source, side: int, transform: Callable[[Event], bool] | None) -> None:
+        self.name, self.side, self.transform = source.name, side, transform
+        self.delay_us = None if source.delay is None else us(source.delay)
+        self.future_us = None if source.future is None else us(source.future)
+        self.late_output = source.late_output
         self.highest: int | None = None
         """The highest event time seen; only with a clock."""
 
@@ -78,7 +83,7 @@ class Program:
 
     def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
         self.inputs = {
-            source(stream).name: Input(source(stream).name, side, clock(stream), _transform(steps(stream)))
+            source(stream).name: Input(source(stream), side, _transform(steps(stream)))
             for side, stream in enumerate(streams(pipeline))
         }
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
@@ -118,7 +123,7 @@ class Program:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
         input, operator, needs_time = self.inputs[name], self._operator, self._needs_time
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
-        on_event, watermark = operator.on_event, self._watermark
+        on_event, watermark, future = operator.on_event, self._watermark, input.future_us
         highest = BEFORE_ALL if input.highest is None else input.highest
         for record in records:
             try:
@@ -130,10 +135,15 @@ class Program:
             if time is None and needs_time:
                 self._dead(name, record, "no_time")
                 continue
+            if future is not None and time is not None and time > highest + future and input.highest is not None:
+                self._dead(name, record, "future")
+                continue
             if transform is None or transform(event):
                 refused = on_event(side, event, record.offset, watermark)
                 if refused is Refused.LATE:
                     self.late += 1
+                    if input.late_output:
+                        self._dead(name, record, "late")
                 elif refused is Refused.REPEAT:
                     self.duplicates += 1
             if clocked and time is not None and time > highest:
@@ -204,11 +214,18 @@ def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
                     span = Span(us(size), us(slide), us(offset), us(grace))
                     return Windows(span, sums, rows, names, emit, final=final)
                 case algebra.Session(gap, grace=grace):
-                    return Session(us(gap), us(grace), sums, rows, names, emit, final=final)
+                    return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final)
                 case unknown:
                     assert_never(unknown)
         case _:
             return Passing(names, emit)
+
+
+def _gap_us(gap: timedelta | Expr) -> int | Callable[[Event], int]:
+    if isinstance(gap, timedelta):
+        return us(gap)
+    seconds = _expression(gap)
+    return lambda event: 1_000_000 * seconds(event)
 
 
 def _sums(aggregate: Aggregate) -> Functions:

@@ -12,7 +12,7 @@ from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
-from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock
+from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock, sources
 from semantics.rules import (
     Average,
     BadRecord,
@@ -118,6 +118,17 @@ def declaration(_variant: str = "") -> Declaration:
 
 
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
+    if any(source.late_output for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            f"Late data is dropped and counted; no output has it ({_GUIDE} 'Handling Late Data and Watermarking').",
+        )
+    if any(source.future is not None for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            "The watermark follows the highest event time of all, however far ahead it is "
+            f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
+        )
     match pipeline:
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(

@@ -8,6 +8,7 @@ from semantics.catalogue import (
     dedup,
     exactly_once,
     functions,
+    guards,
     join,
     join_kinds,
     schema,
@@ -35,7 +36,7 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, join_kinds, dedup, state, exactly_once, schema)
+    files = watermark, guards, tumbling, session, functions, join, join_kinds, dedup, state, exactly_once, schema
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

@@ -160,8 +160,8 @@ EXPECTATIONS = [
         "SSJ-44",
         "in a full join both rows of a pair that fails the condition come out, each at its own bound",
         pipeline=_where(How.FULL, LEFT_VALUE, ">", 0),
-        timeline=script("L:a=0@0", "R:a@1", "R:y@2", "L:x@2", "R:y@60", "L:x@60"),
-        demand=after([], [], [], ["a(_,1)"], [], ["a(0,_)", "x(2,_)", "y(_,2)"]),
+        timeline=script("L:a=0@0", "R:a@1", "R:y@2", "L:y@2", "R:y@60", "L:y@60"),
+        demand=after([], [], [], ["a(_,1)", "y(2,2)"], [], ["a(0,_)", "y(60,60)"]),
         because="Nothing may be lost between two rows that do not fit.",
     ),
     Expectation(

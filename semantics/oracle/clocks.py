@@ -48,6 +48,11 @@ class Clock:
             top = self.tops.get((input, lane))
             self.tops[input, lane] = time_us if top is None else max(top, time_us)
 
+    def ahead(self, input: str, lane: int, time_us: int, most_us: int) -> bool:
+        """Return whether an event is more than `most_us` ahead of all that was seen of its partition."""
+        top = self.tops.get((input, lane))
+        return top is not None and time_us > top + most_us
+
     def advance(self) -> None:
         """End a micro-batch: what was current is now past, and what was seen counts."""
         self.before = self.now

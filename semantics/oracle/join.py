@@ -61,8 +61,7 @@ class IntervalJoin(Operator):
                 self.null_matches = pipeline.how is How.FULL
         self.how, self.window, self.where = pipeline.how, pipeline.window, pipeline.where
         self.lo_us, self.hi_us = pipeline.bounds_us
-        # What is given up a millisecond late is so by the bound as it was written, exclusive or not.
-        self._wider = (pipeline.hi_exclusive, pipeline.lo_exclusive)
+        self._exclusive = pipeline.hi_exclusive, pipeline.lo_exclusive
         self._left_input = source(pipeline.left).name
         how, (left, right) = pipeline.how, (clock(side) is not None for side in (pipeline.left, pipeline.right))
         back_us = None if self.lo_us is None else -self.lo_us
@@ -197,8 +196,10 @@ class IntervalJoin(Operator):
         if self.window is not None:
             return watermark > last
         if self.rules.join_clock is JoinClock.MINUS_1MS:
-            bound_us = side.reach_us + self._wider[side is self.right]
-            return time_us <= (watermark - bound_us) // 1_000 * 1_000 - 1_000
+            # Only what is inclusive is a millisecond late, and both are counted from the bound as it was written.
+            exclusive = self._exclusive[side is self.right]
+            bound_us = side.reach_us + exclusive
+            return time_us <= (watermark - bound_us) // 1_000 * 1_000 - (0 if exclusive else 1_000)
         # Where null rows come out at the bound, the row goes with them: else a null could stand beside a match.
         at_bound = side.preserved and self.rules.outer_null is OuterNull.AT_BOUND
         return watermark >= last if at_bound else watermark > last

@@ -44,6 +44,7 @@ from semantics.rules import (
     WatermarkAdvance,
     WatermarkScope,
 )
+from semantics.time import us
 from semantics.timeline import Event, Raw
 
 
@@ -56,6 +57,7 @@ class Task:
         self.lanes = tuple(lanes)
         self.parts = parts
         self._steps = {source(stream).name: steps(stream) for stream in streams(pipeline)}
+        self._sources = {source(stream).name: source(stream) for stream in streams(pipeline)}
         clocks = {source(stream).name: clock(stream) for stream in streams(pipeline)}
         delays = {name: delay for name, delay in clocks.items() if delay is not None}
         self._needs_time = bool(delays) or needs_time(pipeline)
@@ -95,6 +97,8 @@ class Task:
             missed = self.operator.take(passed, self.clock.before)
             if missed is not None:
                 late += missed.wholly
+                if missed.wholly and self._sources[usable.input].late_output:
+                    self.dead.append((event, "late"))
                 partials.update((passed.key, passed.partition, span) for span in missed.spans)
         by_partial = self.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE
         self.late += len(partials) if by_partial else late
@@ -128,7 +132,14 @@ class Task:
     def _usable(self, event: Event | Raw) -> Event | None:
         """Return the event, if it can be used; else do with it what the rules say."""
         parsed = self._read(event) if isinstance(event, Raw) else event
-        if parsed is None or parsed.time_us is not None or not self._needs_time:
+        if parsed is None:
+            return None
+        if parsed.time_us is not None:
+            future = self._sources[parsed.input].future
+            if future is not None and self.clock.ahead(parsed.input, parsed.partition, parsed.time_us, us(future)):
+                self.dead.append((event, "future"))
+                return None
+        if parsed.time_us is not None or not self._needs_time:
             return parsed
         match self.rules.null_time:
             case NullTime.DEAD_LETTER:

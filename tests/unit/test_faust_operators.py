@@ -17,7 +17,7 @@ from engines.faust.compile import Program, Record, memory_for, store_for
 from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
-from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, expr
+from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, expr
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
 from semantics.pipeline import (
@@ -65,7 +65,13 @@ def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.S
     delays = DELAYS if clock else (st.none() if clock is False else st.none() | DELAYS)
     wheres = st.sampled_from([expr(VALUE, ">", 1), expr(expr(KEY, "==", "a"), "or", expr(ID, "!=", "e3"))])
     values = st.sampled_from([expr(VALUE, "*", 3), expr(expr(VALUE, "-", 5), "+", VALUE)])
-    sources = delays.map(lambda delay: Source(name, delay=delay))
+    guards = st.none() | st.integers(1, 20).map(lambda n: timedelta(seconds=n))
+    sources = st.builds(
+        lambda delay, guard, late: Source(
+            name, delay=delay, future=None if delay is None else guard, late_output=late and delay is not None
+        ),
+        delays, st.one_of(st.none(), st.none(), guards), st.booleans(),
+    )  # fmt: skip
 
     def extend(inner: st.SearchStrategy[Stream]) -> st.SearchStrategy[Stream]:
         steps = [st.builds(Filter, inner, wheres), st.builds(Select, inner, values)]
@@ -90,7 +96,8 @@ def windows(draw: st.DrawFn) -> Window:
             offset = draw(st.integers(0, slide - 1)) * half
             return Hopping(2 * size * half, slide * half, offset=offset, grace=draw(GRACES))
         case _:
-            return Session(2 * size * half, grace=draw(GRACES))
+            gaps: list[timedelta | Expr] = [2 * size * half, 2 * size * half, VALUE, expr(VALUE, "*", 4)]
+            return Session(draw(st.sampled_from(gaps)), grace=draw(GRACES))
 
 
 WINDOWS = windows()

@@ -48,6 +48,7 @@ from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
     "watermark-falls": {"WM-01", "WM-11"},
+    "future-unguarded": {"WM-24", "WM-25"},
     "delay-twice": {"WM-01", "WM-02", "DD-06"},
     "end-inclusive": {"TW-01", "WM-04"},
     "hop-missed": {"TW-07", "TW-10"},

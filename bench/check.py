@@ -20,9 +20,9 @@ from engines.errors import CorruptRun
 from semantics.catalogue import find
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
-from semantics.history import History, NotRun, Refused, Restarted, Sent, Undecided
+from semantics.history import History, NotRun, Refused, Restarted, Scaled, Sent, Undecided
 from semantics.pipeline import sources
-from semantics.timeline import Crash, Flush, Restart, Send, Timeline, partitions
+from semantics.timeline import Crash, Flush, Restart, Scale, Send, Timeline, partitions
 from semantics.verdict import Verdict
 
 HISTORY = "history.jsonl"
@@ -147,10 +147,10 @@ def flaw(expectation: Expectation, history: History, played: list[str] | None) -
         return f"an entry is of a step that the script does not have: {strays[0]}"
     if any(isinstance(entry, NotRun | Refused | Undecided) for entry in history.entries):
         return ""
-    restarted = {entry.step for entry in history.entries if isinstance(entry, Restarted)}
-    for step in _restarts(expectation.timeline):
-        if step not in restarted:
-            return f"step {step + 1} has no entry 'Restarted': lines of {HISTORY} are missing"
+    found = {(type(entry), entry.step) for entry in history.entries if isinstance(entry, Restarted | Scaled)}
+    for kind, step in _changes(expectation.timeline):
+        if (kind, step) not in found:
+            return f"step {step + 1} has no entry {kind.__name__!r}: lines of {HISTORY} are missing"
     appended: dict[int, int] = defaultdict(int)
     for entry in history.entries:
         if isinstance(entry, Sent):
@@ -161,14 +161,16 @@ def flaw(expectation: Expectation, history: History, played: list[str] | None) -
     return ""
 
 
-def _restarts(timeline: Timeline) -> Iterator[int]:
-    """Yield the steps in which new processes start; a crash strikes while the step after it is processed."""
+def _changes(timeline: Timeline) -> Iterator[tuple[type[Restarted | Scaled], int]]:
+    """Yield the steps in which processes start or go; a crash strikes while the step after it is processed."""
     for number, step in enumerate(timeline):
         match step:
-            case Crash():
-                yield number + 1
+            case Crash(takeover=others):
+                yield Scaled if others else Restarted, number + 1
             case Restart():
-                yield number
+                yield Restarted, number
+            case Scale():
+                yield Scaled, number
 
 
 def _events(expectation: Expectation) -> Iterator[tuple[int, int]]:

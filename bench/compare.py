@@ -24,6 +24,7 @@ from bench.show import show
 from bench.suite import Suite
 from bench.tables import catches
 from engines import registry
+from engines.contract import Log
 from scenarios.scenario import Scenario
 from semantics.catalogue import all_expectations
 from semantics.expectation import Expectation
@@ -102,7 +103,7 @@ def main(*, broker: str | None, output: Path, seed: int, extent: Extent) -> int:
         suite.close()
         if extent.controls:
             say("playing the planted bugs")
-            caught = _controls(run)
+            caught = _controls(run, log)
         plans = [replace(plan, scenario=work) for work in extent.scenarios]
         figures = [asyncio.run(benchmark(each, run, log, say)) for each in plans]
     run.close()
@@ -122,9 +123,9 @@ async def _play(suite: Suite, extent: Extent) -> matrix.Cells:
     return {name: {id: result.verdict for id, result in results.items()} for name, results in played.items()}
 
 
-def _controls(run: Run) -> dict[str, list[str]]:
+def _controls(run: Run, log: Log) -> dict[str, list[str]]:
     """Play the planted bugs, and keep what caught each beside the verdicts: a lie by design is no engine's verdict."""
-    caught = asyncio.run(catches())
+    caught = asyncio.run(catches(log))
     for engine, ids in caught.items():
         run.append("controls", {"engine": engine, "caught_by": ids})
     return caught

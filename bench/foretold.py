@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engines import registry
-from engines.contract import Capability, Declaration, Support
+from engines.contract import Declaration, Support
 from semantics.expectation import Expectation
 from semantics.oracle import predict
 from semantics.rules import Rules, Sink
-from semantics.timeline import Crash, partitions
+from semantics.timeline import Crash
 from semantics.verdict import Value, explain, undemanded
 
 
@@ -27,7 +27,7 @@ def foretell(expectation: Expectation, declared: Declaration) -> Foretold:
     defect = next((d.cause for d in declared.deviations if d.expectation == expectation.id), "")
     if defect:
         return Foretold(values=(Value.DEVIATES,), reason=defect)
-    capability = _capability(expectation, declared)
+    capability = declared.can(expectation.pipeline, expectation.timeline)
     match capability.support:
         case Support.NOT_IMPLEMENTED:
             return Foretold(values=(Value.NOT_IMPLEMENTED,), reason=capability.reason)
@@ -59,13 +59,6 @@ def declarations() -> Iterator[tuple[str, Declaration]]:
             if (meaning := (declared.rules, declared.deviations)) not in met:
                 met.append(meaning)
                 yield f"{name}:{variant}" if variant else name, declared
-
-
-def _capability(expectation: Expectation, declared: Declaration) -> Capability:
-    points = {step.point for step in expectation.timeline if isinstance(step, Crash)}
-    if points - declared.crash_points:
-        return Capability(Support.UNSUPPORTED, declared.no_crash_because)
-    return declared.capability(expectation.pipeline, partitions(expectation.timeline))
 
 
 def _by_rules(expectation: Expectation, rules: Rules) -> Foretold:

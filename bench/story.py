@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.tables import meaning
 from engines.contract import Declaration
 from semantics.expectation import Expectation, Outcome
-from semantics.history import Again, History, Restarted, Struck, Undecided, Unseen
+from semantics.history import Again, History, Restarted, Scaled, Struck, Undecided, Unseen
 from semantics.notation import print_row, print_step, print_time
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit
@@ -243,6 +243,8 @@ def _notes(seen: History) -> Iterable[str]:
                 yield f"step {step + 1}: killed at {point}{', reconstructed' if rebuilt else ''}: {evidence}"
             case Restarted(step=step, wiped=wiped):
                 yield f"step {step + 1}: started again{', its local state wiped' if wiped else ''}"
+            case Scaled(step=step, workers=workers):
+                yield f"step {step + 1}: {workers} worker{'s' if workers > 1 else ''} from here on"
             case Undecided(step=step, reason=reason):
                 yield f"step {step + 1}: undecided: {reason}"
             case Unseen(rows=rows):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -14,17 +15,17 @@ from typing import Any
 
 from bench.foretold import declarations
 from engines import registry
-from engines.contract import Declaration, Engine
+from engines.contract import Declaration, Engine, Log
 from engines.journal import Journal
 from engines.memory import MemoryLog
 from engines.player import Player
 from semantics import rules as rules_module
-from semantics.catalogue import all_expectations
+from semantics.catalogue import all_expectations, find
 from semantics.expectation import Expectation
 from semantics.oracle import predict
 from semantics.rules import CONTRACT, Rules, Sink
 from semantics.timeline import Crash
-from semantics.verdict import Value, judge, undemanded
+from semantics.verdict import judge, undemanded
 
 FEWEST = 2
 """Expectations that tell a rule's value apart: with one alone, nothing speaks against a rule made up for it."""
@@ -56,7 +57,7 @@ def rules_page(declared: Mapping[str, Declaration]) -> str:
         lines = ["| value | means | decided so by | told apart by |", "|---|---|---|---|"]
         for value in kind:
             contract = value is getattr(CONTRACT, rule)
-            deciding = [_source(name, rule, d) for name, d in declared.items() if getattr(d.rules, rule) is value]
+            deciding = _sources(rule, {name: d for name, d in declared.items() if getattr(d.rules, rule) is value})
             by = "the contract" if contract else "<br>".join(deciding) or "no engine here"
             apart = "" if contract else _listed(telling_apart(rule, value, declared), rule)
             lines.append(f"| {value.name} | {meaning(value)} | {by} | {apart} |")
@@ -98,13 +99,22 @@ def telling_apart(rule: str, value: Enum, declared: Mapping[str, Declaration]) -
     return [e.id for e in all_expectations() if any(_shows(e, rules, rule) for rules in beside)]
 
 
-async def catches() -> dict[str, list[str]]:
-    """Play the catalogue on each planted bug that needs no broker; return the broken ids by engine:variant."""
-    playing = [_caught(engine, variant) for engine, variant, _ in _bugs(needs_broker=False)]
-    return dict(await asyncio.gather(*playing))
+async def catches(log: Log | None = None) -> dict[str, list[str]]:
+    """Play the catalogue on each planted bug; return the ids that fail by engine:variant.
+
+    With a `log`, a broker's, those too that only a kill of real processes can tell; they play what names them.
+    """
+    playing = [_caught(engine, variant, MemoryLog(), all_expectations()) for engine, variant, _ in _bugs()]
+    caught = dict(await asyncio.gather(*playing))
+    if log is not None:
+        for engine, variant, declared in _bugs(needs_broker=True):
+            if not engine.missing():
+                name, ids = await _caught(engine, variant, log, [find(id) for id in declared.caught_by])
+                caught[name] = ids
+    return caught
 
 
-def _bugs(*, needs_broker: bool) -> Iterator[tuple[Engine, str, Declaration]]:
+def _bugs(*, needs_broker: bool = False) -> Iterator[tuple[Engine, str, Declaration]]:
     for name in registry.names():
         engine, _ = registry.get(name)
         for variant in engine.variants if engine.needs_broker is needs_broker else ():
@@ -112,14 +122,14 @@ def _bugs(*, needs_broker: bool) -> Iterator[tuple[Engine, str, Declaration]]:
                 yield engine, variant, declared
 
 
-async def _caught(engine: Engine, variant: str) -> tuple[str, list[str]]:
+async def _caught(engine: Engine, variant: str, log: Log, expectations: Sequence[Expectation]) -> tuple[str, list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "history.jsonl")
-        player = Player(engine, variant, MemoryLog(), logs=Path(folder), journal=journal)
-        histories = await player.play(all_expectations())
+        player = Player(engine, variant, log, logs=Path(folder), journal=journal, prefix=f"{secrets.token_hex(4)}-")
+        histories = await player.play(expectations)
         journal.close()
-    verdicts = {e.id: judge(e, CONTRACT, histories[e.id]).value for e in all_expectations()}
-    return f"{engine.name}:{variant}", [id for id, value in verdicts.items() if value is Value.BROKEN]
+    verdicts = {e.id: judge(e, CONTRACT, histories[e.id]).value for e in expectations}
+    return f"{engine.name}:{variant}", [id for id, value in verdicts.items() if value.fails]
 
 
 def _shows(expectation: Expectation, rules: Rules, rule: str) -> bool:
@@ -133,9 +143,13 @@ def _rules() -> Iterator[tuple[str, type[Enum]]]:
         yield field.name, type(getattr(CONTRACT, field.name))
 
 
-def _source(engine: str, rule: str, declared: Declaration) -> str:
-    source = next((o.source for o in declared.overrides if o.rule == rule), "")
-    return f"{engine}: {source}" if source else engine
+def _sources(rule: str, declared: Mapping[str, Declaration]) -> list[str]:
+    """Return "engines: source" for each source once: variants share what they do not change."""
+    engines: dict[str, list[str]] = {}
+    for name, declaration in declared.items():
+        source = next((o.source for o in declaration.overrides if o.rule == rule), "")
+        engines.setdefault(source, []).append(name)
+    return [f"{', '.join(names)}{': ' if source else ''}{source}" for source, names in engines.items()]
 
 
 def _listed(ids: Sequence[str], rule: str) -> str:

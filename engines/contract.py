@@ -17,7 +17,7 @@ from typing import Protocol, Self
 
 from semantics.pipeline import Pipeline
 from semantics.rules import Rules
-from semantics.timeline import CrashPoint
+from semantics.timeline import Crash, CrashPoint, Scale, Timeline, partitions
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -163,6 +163,8 @@ class Declaration:
     """Where its processes can be made to stand still and be killed."""
     no_crash_because: str = ""
     """Why not at the others."""
+    scaling: Capability = Capability(Support.NATIVE)
+    """Whether workers can join, leave, and take over from a dead one."""
     warmup_s: float = 5.0
     """What a benchmark leaves out at the start, in seconds, unless told otherwise."""
     warmup_because: str = ""
@@ -171,6 +173,15 @@ class Declaration:
     """What was planted in this variant: a negative control, which the catalogue must catch."""
     caught_by: tuple[str, ...] = ()
     """By which expectations, where only a broker and a kill can tell; a test of the engine plays them."""
+
+    def can(self, pipeline: Pipeline, timeline: Timeline) -> Capability:
+        """Say how a script on a pipeline would be run: what it harms has to be possible too."""
+        if {step.point for step in timeline if isinstance(step, Crash)} - self.crash_points:
+            return Capability(Support.UNSUPPORTED, self.no_crash_because)
+        scales = any(isinstance(step, Scale) for step in timeline)
+        if scales and self.scaling.support is not Support.NATIVE:
+            return self.scaling
+        return self.capability(pipeline, partitions(timeline))
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}
@@ -234,6 +245,8 @@ class Reached:
     evidence: str
     reconstructed: bool = False
     """The point was not hit live: `restart` must rebuild it on disk (the engine does so by itself)."""
+    who: Sequence[ProcessHandle] = ()
+    """Who stands there, where workers can be told apart; empty: all of them."""
 
 
 class ProcessHandle(Protocol):
@@ -292,6 +305,14 @@ class Deployment(Protocol):
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         """Start again on the same topics and durable state, in new processes; stops gracefully first if running."""
+        ...
+
+    async def scale(self, workers: int) -> None:
+        """Have that many workers: new ones join, or the last ones leave gracefully; those killed do not come back.
+
+        Disarms. Returns when processes have started or ended; `settle` waits until their work has new owners. Raises
+        `UnsupportedPipeline` if this engine cannot.
+        """
         ...
 
 

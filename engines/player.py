@@ -17,7 +17,6 @@ from pathlib import Path
 import msgspec
 
 from engines.contract import (
-    Capability,
     Deployment,
     Engine,
     Job,
@@ -49,6 +48,7 @@ from semantics.timeline import (
     Idle,
     Raw,
     Restart,
+    Scale,
     Send,
     partitions,
 )
@@ -111,7 +111,7 @@ class Player:
         runnable: list[Expectation] = []
         alone: list[Expectation] = []
         for expectation in expectations:
-            capability = self._capability(expectation)
+            capability = self.declaration.can(expectation.pipeline, expectation.timeline)
             if capability.error:
                 alone.append(expectation)
             elif capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
@@ -125,12 +125,6 @@ class Player:
             for part in await self._wave(wave, f"{self.name}: wave {number}/{len(plan)}, {_named(wave)}"):
                 histories[part.expectation.id] = seen.History(part.expectation.id, self.name, tuple(part.entries))
         return histories
-
-    def _capability(self, expectation: Expectation) -> Capability:
-        points = {step.point for step in expectation.timeline if isinstance(step, Crash)}
-        if points - self.declaration.crash_points:
-            return Capability(Support.UNSUPPORTED, self.declaration.no_crash_because)
-        return self.declaration.capability(expectation.pipeline, partitions(expectation.timeline))
 
     async def _wave(self, wave: Sequence[Expectation], says: str, again: seen.Again | None = None) -> list[_Part]:
         """Play one wave; if it dies as a whole, play its members alone, once."""
@@ -198,14 +192,23 @@ class Player:
             await deployment.restart(wipe_state=harm.wipe_state)
             for part, step in playing:
                 self._record(part, seen.Restarted(step=step, wiped=harm.wipe_state))
+        if isinstance(harm, Scale):
+            await deployment.scale(harm.workers)
+            for part, step in playing:
+                self._record(part, seen.Scaled(step=step, workers=harm.workers))
         await self._send(playing)
         part, step = playing[0]
         before = part.expectation.timeline[step - 1] if step else None
         if isinstance(before, Crash):
-            struck = await strike(deployment, before.point, step=step, within=SETTLE_WITHIN)
-            await deployment.restart(wipe_state=before.wipe_state)
+            struck = await strike(deployment, before, step=step, within=SETTLE_WITHIN)
             self._record(part, struck)
-            self._record(part, seen.Restarted(step=step, wiped=before.wipe_state))
+            if before.takeover:
+                left = sum(worker.alive() for worker in deployment.processes())
+                await deployment.scale(left)
+                self._record(part, seen.Scaled(step=step, workers=left))
+            else:
+                await deployment.restart(wipe_state=before.wipe_state)
+                self._record(part, seen.Restarted(step=step, wiped=before.wipe_state))
         steps = [part.expectation.timeline[step] for part, step in playing]
         idle = max((step.duration for step in steps if isinstance(step, Idle)), default=timedelta(0))
         await asyncio.sleep(idle.total_seconds())  # The script itself asks for time to pass.
@@ -308,11 +311,11 @@ class Player:
         self.journal.write(self.name, part.expectation.id, [entry])
 
 
-def _harm(playing: Sequence[_Play]) -> Crash | Restart | None:
-    """Return the crash or restart of this beat; all that play it ask for the same."""
+def _harm(playing: Sequence[_Play]) -> Crash | Restart | Scale | None:
+    """Return what this beat does to the deployment; all that play it ask for the same."""
     part, step = playing[0]
     harm = part.expectation.timeline[step]
-    return harm if isinstance(harm, Crash | Restart) else None
+    return harm if isinstance(harm, Crash | Restart | Scale) else None
 
 
 def _events(part: _Part, step: int) -> tuple[Event | Raw, ...]:

@@ -61,6 +61,14 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """That many workers run from now on: some joined or left, or one was killed and does not come back."""
+
+    step: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """The engine itself refused the pipeline before reading."""
 
@@ -106,7 +114,7 @@ class Again:
 
 
 Entry: TypeAlias = (
-    Sent | Seen | Settled | Struck | Restarted | Refused | NotRun | Undecided | Unseen | DeadLetters | Again
+    Sent | Seen | Settled | Struck | Restarted | Scaled | Refused | NotRun | Undecided | Unseen | DeadLetters | Again
 )
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from semantics.errors import InvalidNotation
 from semantics.rows import EventRow, PairRow, Ref, Row, Value, ValueRow, Values, WindowRow
-from semantics.timeline import Crash, Event, Flush, Idle, Raw, Restart, Send, Step
+from semantics.timeline import Crash, Event, Flush, Idle, Raw, Restart, Scale, Send, Step
 
 _UNITS_US = {"us": 1, "ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _KEY = re.compile(r"~|[A-Za-z_][A-Za-z0-9_]*")
@@ -81,10 +81,12 @@ def print_step(step: Step) -> str:
             return f"flush({print_time(time_us)})"
         case Idle(duration):
             return f"idle({duration.total_seconds():g} s)"
-        case Crash(point, wipe_state=wiped):
-            return f"crash({point.value}{', state wiped' if wiped else ''})"
+        case Crash(point, wipe_state=wiped, takeover=others):
+            return f"crash({point.value}{', state wiped' if wiped else ''}{', others take over' if others else ''})"
         case Restart(wipe_state=wiped):
             return f"restart({'state wiped' if wiped else ''})"
+        case Scale(workers):
+            return f"scale({workers})"
 
 
 def print_row(row: Row) -> str:

@@ -78,10 +78,12 @@ class Crash:
     """Kill -9 whoever holds the state when the *next* step reaches `point`; then restart, and settle that step.
 
     `wipe_state`: the local state directory is lost with the process (durable logs and checkpoints are not).
+    `takeover`: only the workers that reached the point die, and do not come back: the others take over.
     """
 
     point: CrashPoint
     wipe_state: bool = field(default=False, kw_only=True)
+    takeover: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,14 @@ class Restart:
     wipe_state: bool = field(default=False, kw_only=True)
 
 
-Step: TypeAlias = Send | Flush | Idle | Crash | Restart
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Run on that many workers from now on: new ones join, or the last leave gracefully. A script begins on one."""
+
+    workers: int
+
+
+Step: TypeAlias = Send | Flush | Idle | Crash | Restart | Scale
 Timeline: TypeAlias = tuple[Step, ...]
 
 
@@ -109,8 +118,19 @@ def partitions(timeline: Timeline) -> int:
 def check(timeline: Timeline, inputs: tuple[str, ...]) -> None:
     """Raise `InvalidTimeline` if the timeline cannot be played on these inputs."""
     home: dict[tuple[str, str], int] = {}
+    workers = 1
     for number, step in enumerate(timeline, 1):
+        if isinstance(step, Scale):
+            workers = step.workers
+        if workers < 1:
+            raise InvalidTimeline(f"step {number}: somebody has to work: {workers} workers do not.")
         if isinstance(step, Crash):
+            if step.takeover:
+                if workers < 2:
+                    raise InvalidTimeline(f"step {number}: there is nobody to take over: scale(2) first.")
+                if step.wipe_state:
+                    raise InvalidTimeline(f"step {number}: who does not come back has no state to wipe.")
+                workers -= 1
             following = timeline[number] if number < len(timeline) else None
             if not isinstance(following, Send | Flush):
                 raise InvalidTimeline(

@@ -128,6 +128,15 @@ class Broker:
         """The process, of which the nemesis may make use."""
         return self._child.pid
 
+    def bounce(self, *, kill: bool = False) -> None:
+        """Stop it (`kill`: by SIGKILL) and start it again, on the same ports and with the same data."""
+        if kill:
+            self._child.kill()
+        else:
+            self._child.stop(within=STOP_WITHIN)
+        self._child = self._launch(int(self.bootstrap.rpartition(":")[2]))
+        self._await_ready(self._child, self.bootstrap)
+
     def close(self) -> None:
         """Stop it, and remove its data. Nothing if that was done."""
         self._child.stop(within=STOP_WITHIN)
@@ -146,11 +155,11 @@ class Broker:
         for last in (False, True):
             port, controller_port = free_ports(2)
             properties = server_properties(port=port, controller_port=controller_port, data=self._dir / f"data-{port}")
-            file = self._dir / f"server-{port}.properties"
+            file = self._properties(port)
             file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
             self._format(file)
             bootstrap = f"127.0.0.1:{port}"
-            child = Child("broker", [*self._command(*HEAP), "kafka.Kafka", str(file)], log=self._log)
+            child = self._launch(port)
             try:
                 self._await_ready(child, bootstrap)
             except BaseException as error:
@@ -163,6 +172,13 @@ class Broker:
                 raise
             return child, bootstrap
         raise AssertionError("the second attempt returns or raises")
+
+    def _launch(self, port: int) -> Child:
+        command = [*self._command(*HEAP), "kafka.Kafka", str(self._properties(port))]
+        return Child("broker", command, log=self._log)
+
+    def _properties(self, port: int) -> Path:
+        return self._dir / f"server-{port}.properties"
 
     def _format(self, properties: Path) -> None:
         """Write the cluster's identity into the fresh data directory."""

@@ -26,6 +26,10 @@ BUGS = {
     "bug-dirty-store": Bug(
         "the local store is written before the commit, and trusted after a crash", ("EO-01", "EO-03", "EO-09")
     ),
+    "bug-lost-on-rebalance": Bug(
+        "a task that comes to a worker which has no store of it goes on from its position with an empty one",
+        ("EO-02", "EO-14", "EO-18", "EO-20"),
+    ),
     "bug-partial-batch": Bug("output that fills more than one batch is visible batch by batch", ("EO-09",)),
 }
 """By name, as in `faust:<bug>`."""

@@ -22,7 +22,7 @@ _POLL_MS = 200
 _MAX_FETCH_BYTES = 4 << 20
 
 
-class _Reader:
+class Reader:
     """Feeds one changelog partition into one store, commit by commit."""
 
     def __init__(self, store: Store[Any], *, transactional: bool) -> None:
@@ -78,6 +78,7 @@ async def recover(
     outputs: Sequence[TopicPartition],
     *,
     transactional: bool,
+    reader: type[Reader] = Reader,
 ) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int]]:
     """Bring every store up to the end of its changelog partition; return what is stale in each, and `outputs`' ends.
 
@@ -96,7 +97,7 @@ async def recover(
         # Known beforehand, all at once: `end_offsets` would learn of one topic after the other, a round each.
         await consumer._client.set_topics([place.topic for place in (*stores, *outputs)])
         ends = await consumer.end_offsets([*stores, *outputs])
-        readers = {place: _Reader(store, transactional=transactional) for place, store in stores.items()}
+        readers = {place: reader(store, transactional=transactional) for place, store in stores.items()}
         pending = set()
         for place, store in stores.items():
             if store.read_to < ends[place]:
@@ -113,4 +114,4 @@ async def recover(
                 pending -= done
     finally:
         await consumer.stop()
-    return {place: reader.stale for place, reader in readers.items()}, {place: ends[place] for place in outputs}
+    return {place: read.stale for place, read in readers.items()}, {place: ends[place] for place in outputs}

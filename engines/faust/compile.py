@@ -29,11 +29,13 @@ from semantics.pipeline import (
     Pipeline,
     Select,
     Source,
+    Stateful,
+    Step,
     clock,
-    needs_time,
-    source,
+    inputs,
+    sources,
     steps,
-    streams,
+    timed,
 )
 from semantics.time import us
 
@@ -83,12 +85,13 @@ class Program:
 
     def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
         self.inputs = {
-            source(stream).name: Input(source(stream), side, _transform(steps(stream)))
-            for side, stream in enumerate(streams(pipeline))
+            source.name: Input(source, side, _transform(steps(stream)))
+            for side, stream in enumerate(inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,))
+            for source in sources(stream)
         }
         clocked = [input for input in self.inputs.values() if input.delay_us is not None]
         self._clocked = clocked
-        self._needs_time = bool(clocked) or needs_time(pipeline)
+        self._needs_time = bool(timed(pipeline))
         self._operator = _operator(pipeline, rows, emit)
         self._bury = bury
         self._watermark = BEFORE_ALL
@@ -249,7 +252,7 @@ def _condition(where: Expr | None) -> Condition | None:
     return Condition(_expression(where), (own("left"), own("right")))
 
 
-def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bool] | None:
+def _transform(chain: Sequence[Step]) -> Callable[[Event], bool] | None:
     """Return the function that changes an event in place as the chain does, and says whether it is still there."""
     if not chain:
         return None
@@ -263,7 +266,7 @@ def _transform(chain: Sequence[Filter | Select | KeyBy]) -> Callable[[Event], bo
             case KeyBy(_, key):
                 actions.append(_setting("k", _expression(key)))
             case _:
-                assert_never(step)
+                raise NotImplementedError(f"{type(step).__name__}: the declaration does not let it through")
 
     def transform(event: Event) -> bool:
         return all(action(event) for action in actions)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from engines.contract import (
     Declaration,
@@ -18,7 +18,6 @@ from engines.contract import (
     Place,
     ProcessHandle,
     Profile,
-    Progress,
     Reached,
     RunDirs,
     Settings,
@@ -29,31 +28,29 @@ from engines.contract import (
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.faust import declaration, guard
+from engines.faust.books import Books
 from engines.faust.bugs import BUGS
+from engines.faust.crew import ANSWER_WITHIN, Crew
 from engines.faust.evidence import Scene, Witness
 from engines.faust.plan import Guarantee, Plan, changelog_topic, job_plan
 from engines.process import Child
 from semantics.timeline import CrashPoint
 
-READY_WITHIN = timedelta(seconds=60)
-"""A worker is ready in a second; one that restores a large state, or takes over a dead member's place, needs longer."""
-STOP_WITHIN = timedelta(seconds=10)
-"""Committing what is open and leaving takes some 0.3 s."""
-ANSWER_WITHIN = timedelta(seconds=10)
 SESSION_TIMEOUT_S = 6.0
 """The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
 FETCH_RECORDS = 8000
-_COUNTERS = ("late", "duplicates", "dead")
+LOOK_EVERY_S = 0.02
+"""While a partition has no owner: whoever gets it cannot know that it is waited for."""
 _COMMIT_INTERVAL_S = {Profile.SUITE: 0.020, Profile.BENCH: 0.050}
 
 
 class FaustDeployment:
-    """One worker process, and what it was told."""
+    """Workers, and what they were told."""
 
-    def __init__(self, plan: Plan, jobs: Sequence[Job], log: Log, dirs: RunDirs) -> None:
-        self._plan, self._log, self._dirs = plan, log, dirs
+    def __init__(self, plan: Plan, jobs: Sequence[Job], log: Log, dirs: RunDirs, workers: int) -> None:
+        self._plan, self._log, self._count = plan, log, workers
         self._jobs = {job.name: job for job in jobs}
-        self._child: Child | None = None
+        self._crew = Crew(plan, dirs)
         self._scene: Scene | None = None
         self._counted: dict[str, Mapping[str, int]] = {}
         """Job -> its counters as of the last settle."""
@@ -67,35 +64,32 @@ class FaustDeployment:
         if kind is None:
             await self.stop()
         else:
-            await self._end()
+            await self._crew.end()
 
     async def start(self) -> None:
-        """Start the worker; return when every task is open. Raises `EngineFailed`, `Deadline`."""
-        told = self._dirs.durable / "plan.json"
-        self._plan.write(told)
-        argv = [sys.executable, "-m", "engines.faust.worker", str(told)]
-        log = self._dirs.logs / "faust-worker.log"
-        self._child = child = await asyncio.to_thread(Child, "faust worker", argv, log=log, talk=True)
-        await child.ready(within=READY_WITHIN)
+        """Start the workers; return when every task is open. Raises `EngineFailed`, `Deadline`."""
+        try:
+            await self._crew.start(self._count)
+        except BaseException:
+            await self._crew.end()
+            raise
 
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
-        asked = {job: {_place(place): end for place, end in places.items()} for job, places in ends.items()}
-        child = self._running()
+        self._crew.one()
+        books = Books(ends, {name: self._jobs[name].partitions for name in ends})
         try:
-            answer = await child.request(
-                "settle", within=within + ANSWER_WITHIN, ends=asked, within_s=within.total_seconds()
-            )
+            await self._follow(books, ends, within)
         except EngineFailed as error:
-            if not child.alive():
+            if not all(child.alive() for child in self._crew.children):
                 raise
             return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
         except Deadline as error:
             return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}
-        return {job: self._settled(job, asked[job], said) for job, said in answer.items()}
+        return {job: self._settled(job, books) for job in ends}
 
     async def state(self, job: str) -> StateSize:
-        size = await self._running().request("state", within=ANSWER_WITHIN * 6, job=job)
-        return StateSize(**size)
+        sizes = await self._crew.ask("state", within=ANSWER_WITHIN * 6, job=job)
+        return StateSize(**{name: sum(size[name] for size in sizes) for name in sizes[0]})
 
     async def arm(self, point: CrashPoint) -> None:
         transactional = self._plan.guarantee is Guarantee.EXACTLY_ONCE
@@ -103,22 +97,20 @@ class FaustDeployment:
             Scene.now, point, self._log, self._witnesses(),
             stores=Path(self._plan.state_dir), transactional=transactional,
         )  # fmt: skip
-        await self._running().request("arm", within=ANSWER_WITHIN, point=point.value)
+        await self._crew.ask("arm", point=point.value)
 
     async def reached(self, *, within: timedelta) -> Reached:
         if self._scene is None:
             raise EngineFailed("No crash point is armed: arm one, then send events.")
-        answer = await self._running().request("reached", within=within)
+        worker, answer = await self._crew.first("reached", within=within)
         evidence = await asyncio.to_thread(self._scene.verify, self._log, answer["parked"])
-        return Reached(evidence=evidence)
+        return Reached(evidence=evidence, who=[worker])
 
     def processes(self) -> Sequence[ProcessHandle]:
-        return [] if self._child is None else [self._child]
+        return self._crew.children
 
     async def stop(self) -> None:
-        if self._child is not None:
-            child, self._child = self._child, None
-            await child.end(within=STOP_WITHIN)
+        await self._crew.stop()
 
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()
@@ -129,27 +121,46 @@ class FaustDeployment:
             await asyncio.to_thread(wipe, Path(self._plan.state_dir))
         await self.start()
 
-    async def _end(self) -> None:
-        """Stop after an error: however the worker ends, that error is the one to tell."""
-        if self._child is not None:
-            child, self._child = self._child, None
-            await child.terminate(within=STOP_WITHIN)
+    async def scale(self, workers: int) -> None:
+        self._crew.one()
+        self._count, self._scene = workers, None
+        living = [child for child in self._crew.children if child.alive()]
+        await asyncio.gather(*(child.request("arm", within=ANSWER_WITHIN, point=None) for child in living))
+        await self._crew.scale(workers)
 
-    def _running(self) -> Child:
-        if self._child is None:
-            raise EngineFailed("The worker was stopped: restart the deployment.")
-        return self._child
+    async def _follow(self, books: Books, ends: Mapping[str, Mapping[Place, int]], within: timedelta) -> None:
+        """Hear what the workers say until it is enough, or for so long. One that is silent does not hold others up."""
+        asked = {job: {f"{topic}/{number}": end for (topic, number), end in at.items()} for job, at in ends.items()}
+        until = time.monotonic() + within.total_seconds()
 
-    def _settled(self, job: str, asked: Mapping[str, int], said: Mapping[str, Any]) -> Settled:
-        before, now = self._counted.get(job, {}), {name: said[name] for name in _COUNTERS}
-        counted = {name: count - before.get(name, 0) for name, count in now.items()}
-        progress = Progress(watermark_us=said["watermark_us"], state_rows=said["rows"], **counted)
-        ends = {_unplace(place): end for place, end in said["ends"].items()}
-        if not said["settled"]:
-            behind = {place: (said["positions"].get(place, 0), end) for place, end in asked.items()}
-            detail = ", ".join(f"{place} is at {at} of {end}" for place, (at, end) in behind.items() if at < end)
-            child = self._running()
-            return Settled(status=Status.DEADLINE, ends=ends, progress=progress, detail=f"{detail}{child.log_tail()}")
+        async def hear(child: Child) -> None:
+            while not books.all_settled and (left := until - time.monotonic()) > 0:
+                answer = await child.request(
+                    "settle", within=timedelta(seconds=left) + ANSWER_WITHIN, ends=asked, within_s=left
+                )
+                books.enter(answer["tasks"])
+                if not books.all_settled:
+                    await asyncio.sleep(LOOK_EVERY_S)  # What it has not got, another has, or will have.
+
+        hearing = {asyncio.create_task(hear(child)) for child in self._crew.children}
+        try:
+            waiting = hearing
+            while waiting and not books.all_settled:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+        finally:
+            for task in hearing:
+                task.cancel()
+            await asyncio.gather(*hearing, return_exceptions=True)
+
+    def _settled(self, job: str, books: Books) -> Settled:
+        before, now = self._counted.get(job, {}), books.counted(job)
+        progress = books.progress(job, {name: count - before.get(name, 0) for name, count in now.items()})
+        ends = books.ends(job, self._jobs[job].output)
+        if not books.settled(job):
+            detail = f"{books.missing(job)}{self._crew.one().log_tail()}"
+            return Settled(status=Status.DEADLINE, ends=ends, progress=progress, detail=detail)
         self._counted[job] = now
         return Settled(status=Status.SETTLED, ends=ends, progress=progress)
 
@@ -176,8 +187,6 @@ class FaustEngine:
     async def deploy(self, jobs: Sequence[Job], *, log: Log, dirs: RunDirs, settings: Settings) -> FaustDeployment:
         if reason := guard.missing():
             raise EnvironmentNotReady(reason)
-        if settings.workers != 1:
-            raise UnsupportedPipeline("OneWorker", f"{settings.workers} workers were asked for: ask for one.")
         for job in jobs:
             can = declaration.capability(job.pipeline, job.partitions)
             if can.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
@@ -186,7 +195,7 @@ class FaustEngine:
         plan = Plan(
             bootstrap=log.bootstrap,
             group=group,
-            member=f"{group}-0",
+            member=group,
             session_timeout_s=SESSION_TIMEOUT_S,
             guarantee=declaration.guarantee(settings.variant),
             commit_interval_s=_COMMIT_INTERVAL_S[settings.profile],
@@ -198,22 +207,9 @@ class FaustEngine:
         )
         changelogs = {changelog_topic(group, job): job.partitions for job in jobs}
         await asyncio.to_thread(log.create, changelogs, compact=True)
-        deployment = FaustDeployment(plan, jobs, log, dirs)
-        try:
-            await deployment.start()
-        except BaseException:
-            await deployment._end()
-            raise
+        deployment = FaustDeployment(plan, jobs, log, dirs, settings.workers)
+        await deployment.start()
         return deployment
-
-
-def _place(place: Place) -> str:
-    return f"{place[0]}/{place[1]}"
-
-
-def _unplace(text: str) -> Place:
-    topic, _, partition = text.rpartition("/")
-    return topic, int(partition)
 
 
 ENGINE = FaustEngine()

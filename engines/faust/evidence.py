@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, assert_never
@@ -33,18 +33,20 @@ class Witness:
         return [(topic, partition) for topic in topics for partition in range(self.partitions)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """The log's ends when a point was armed, nothing being open."""
 
     point: CrashPoint
     ends: Mapping[Place, int]
+    jobs: Mapping[str, str]
+    """Topic -> the job that writes to it."""
     changelogs: frozenset[str]
     transactional: bool
     stores: Path
-    """The directory of the tasks' stores: job/partition."""
-    logged: Mapping[str, int]
-    """"job/partition" -> bytes in the store's own write-ahead log."""
+    """The directory of the workers' stores: worker/job/partition."""
+    logged: Mapping[Path, int]
+    """Store -> bytes in its own write-ahead log."""
 
     @classmethod
     def now(
@@ -53,9 +55,16 @@ class Scene:
         """Look at the log, when every marker of the last commits is on it. Blocks; raises `Deadline`."""
         places = [place for witness in witnesses for place in witness.places()]
         changelogs = frozenset(witness.changelog for witness in witnesses)
-        tasks = [f"{witness.job}/{partition}" for witness in witnesses for partition in range(witness.partitions)]
         stable = _await_stable(log, places)
-        return cls(point, stable, changelogs, transactional, stores, {task: _logged(stores / task) for task in tasks})
+        return cls(
+            point=point,
+            ends=stable,
+            jobs={topic: witness.job for witness in witnesses for topic, _ in witness.places()},
+            changelogs=changelogs,
+            transactional=transactional,
+            stores=stores,
+            logged={path: _logged(path) for path in stores.glob("*/*/*")},
+        )
 
     def verify(self, log: Log, parked: Sequence[Mapping[str, Any]]) -> str:
         """Return what shows that the parked tasks are at the point. Blocks; raises `Deadline` if the log disagrees."""
@@ -65,11 +74,12 @@ class Scene:
                 return self._nothing_written(log, [f"{task['job']}/{task['partition']}" for task in parked])
             case CrashPoint.MID_SINK:
                 left = {place: count for task in parked for place, count in task["left"].items()}
-                return f"{self._uncommitted(log, wrote)}; {self._part(log, wrote, left)}"
+                theirs = {(task["job"], task["partition"]) for task in parked}
+                return f"{self._uncommitted(log, wrote)}; {self._part(log, wrote, left, theirs)}"
             case CrashPoint.AFTER_SINK:
                 return self._uncommitted(log, wrote)
             case CrashPoint.AFTER_COMMIT | CrashPoint.AFTER_PROGRESS:
-                return self._visible(log, wrote, [f"{task['job']}/{task['partition']}" for task in parked])
+                return self._visible(log, wrote, [Path(task["store"]) for task in parked])
             case unknown:
                 assert_never(unknown)
 
@@ -86,9 +96,12 @@ class Scene:
             f"worker's own word, {_shown(tasks)} hold{'' if len(tasks) > 1 else 's'} a chunk, {done}"
         )
 
-    def _part(self, log: Log, wrote: Mapping[Place, int], left: Mapping[str, int]) -> str:
-        """Return what shows that only a part is written. That more was to come, only the worker knows."""
-        now = log.ends(list(self.ends), committed=False)
+    def _part(
+        self, log: Log, wrote: Mapping[Place, int], left: Mapping[str, int], tasks: Container[tuple[str, int]]
+    ) -> str:
+        """Return what shows that `tasks` wrote only a part. That more was to come, only the worker knows."""
+        places = [place for place in self.ends if (self.jobs[place[0]], place[1]) in tasks]
+        now = log.ends(places, committed=False)
         more = {place: (wrote.get(place, self.ends[place]), end) for place, end in now.items()}
         if moved := {place: pair for place, pair in more.items() if pair[1] > pair[0]}:
             raise Deadline(f"At mid-sink more is on the log than a part. Place: (end said, end): {moved}.")
@@ -121,11 +134,12 @@ class Scene:
             return f"written in an open transaction (stable ends unmoved): {shown}"
         return f"written, and no commit is on the changelog: {shown}"
 
-    def _visible(self, log: Log, wrote: Mapping[Place, int], tasks: Sequence[str]) -> str:
+    def _visible(self, log: Log, wrote: Mapping[Place, int], parked: Sequence[Path]) -> str:
         stable = _await_stable(log, list(wrote), wrote)
         written = self.point is CrashPoint.AFTER_PROGRESS
-        wrong = [task for task in tasks if (_logged(self.stores / task) > self.logged[task]) is not written]
-        if wrong or not tasks:
+        wrong = [str(path.relative_to(self.stores)) for path in parked
+                 if (_logged(path) > self.logged.get(path, 0)) is not written]  # fmt: skip
+        if wrong or not parked:
             raise Deadline(
                 f"At {self.point.value} the stores {wrong} should{'' if written else ' not'} be written yet."
             )

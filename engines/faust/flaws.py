@@ -1,4 +1,4 @@
-"""The planted bugs' code: each is a task or a writer that breaks the order of a commit in one place.
+"""The planted bugs' code: each is a task, a writer or a reader that breaks the protocol in one place.
 
 Chosen when a worker starts (`Plan.bug`), so that the sound engine has no trace of them. All use the one transactional
 producer that the sound engine has: what it commits in one transaction, they commit in two.
@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engines.faust.changelog import TASK
+from engines.faust.changelog import TASK, Reader
+from engines.faust.driver import Chunk
 from engines.faust.plan import JobPlan
+from engines.faust.store import Store
 from engines.faust.task import Task
 from engines.faust.writer import Outbox, Transactions
 from semantics.timeline import CrashPoint
@@ -146,6 +148,19 @@ class DirtyTask(Task):
         await super()._at(point, wrote, left)
 
 
+class RecordOnly(Reader):
+    """A reader that restores a store which begins empty by the task's record alone, without the rows."""
+
+    def __init__(self, store: Store[Any], *, transactional: bool) -> None:
+        super().__init__(store, transactional=transactional)
+        self._begins_empty = store.read_to == 0
+
+    def take(self, chunk: Chunk) -> None:
+        if self._begins_empty:
+            chunk = Chunk([message for message in chunk if message.key == TASK], chunk.first, chunk.end)
+        super().take(chunk)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a variant's runtime is made of."""
@@ -153,6 +168,8 @@ class Parts:
     task: type[Task]
     writer: Callable[[str, str, str, JobPlan], Transactions]
     """(bootstrap, transactional id, group, job) -> its writer."""
+    reader: type[Reader] = Reader
+    """Of a changelog."""
 
 
 def _sound(bootstrap: str, transactional_id: str, group: str, _: JobPlan) -> Transactions:
@@ -165,6 +182,7 @@ PARTS = {
     "bug-commit-before-emit": Parts(HoldingTask, CommitBeforeEmit),
     "bug-offsets-before-state": Parts(HoldingTask, OffsetsBeforeState),
     "bug-dirty-store": Parts(DirtyTask, _sound),
+    "bug-lost-on-rebalance": Parts(Task, _sound, RecordOnly),
     "bug-partial-batch": Parts(CutTask, PartialBatch),
 }
 """By `Plan.bug`; the sound engine has none."""

@@ -46,13 +46,15 @@ class Plan:
     bootstrap: str
     group: str
     member: str
-    """The worker's own name in the group: stable, so that a restarted worker takes its place at once."""
+    """The worker's own name in the group: stable, so that one that was killed and starts again takes its place at once.
+    In a deployment of several, only what they have in common."""
     session_timeout_s: float
     guarantee: Guarantee
     commit_interval_s: float
     fetch_records: int
     profile: Profile
     state_dir: str
+    """The worker's own; in a deployment of several, the directory above those."""
     jobs: Sequence[JobPlan]
     bug: str = ""
     """The planted bug, by name (`engines/faust/bugs.py`); empty: the sound engine."""

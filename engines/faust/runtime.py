@@ -8,6 +8,7 @@ which ends what a dead predecessor left open; then the stores are brought up to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from engines.faust.task import Surroundings, Task, die
 from engines.faust.writer import Plain, Writer
 
 _DAY_S = 86_400.0
+HEARTBEAT_S = 0.5
+"""It is how soon a worker learns that another has joined or left: work stands still until all have learnt it."""
 STARTING_AT_ONCE = 8
 """Producers: a broker queues 50 new connections and drops what comes beyond; a dropped one tries again after 1 s."""
 
@@ -62,6 +65,9 @@ class Runtime:
         self._caches = Caches()
         self._rebalance = asyncio.Lock()
         self._moved = asyncio.Event()
+        self._steady = False
+        """Whether the tasks are ours, and work."""
+        self._closing = False
         self.app = self._build()
         self._around = Surroundings(
             generation=lambda: int(self.app.consumer_generation_id),
@@ -71,19 +77,13 @@ class Runtime:
             points=self.points,
         )
 
-    async def settled(self, ends: Mapping[str, Mapping[str, int]], within_s: float) -> dict[str, bool]:
-        """Wait until the committed positions have reached `ends` (job -> place -> offset); return who has."""
-        deadline = asyncio.get_running_loop().time() + within_s
-        while True:
-            self._moved.clear()
-            done = {job: self._reached(job, places) for job, places in ends.items()}
-            if all(done.values()):
-                return done
-            try:
-                async with asyncio.timeout_at(deadline):
+    async def settled(self, ends: Mapping[str, Mapping[str, int]], within_s: float) -> None:
+        """Wait until what is ours of these jobs has committed up to `ends` (job -> place -> offset), or for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not (self._steady and all(self._reached(job, places) for job, places in ends.items())):
+                    self._moved.clear()
                     await self._moved.wait()
-            except TimeoutError:
-                return done
 
     def of(self, job: str) -> list[Task]:
         """Return the job's tasks."""
@@ -95,6 +95,7 @@ class Runtime:
 
     async def close(self) -> None:
         """Commit what is open in every task, and close them."""
+        self._closing = True
         async with self._rebalance:
             tasks, self.tasks = list(self.tasks.values()), {}
             await asyncio.gather(*(task.close() for task in tasks))
@@ -117,7 +118,7 @@ class Runtime:
             broker_max_poll_records=plan.fetch_records,
             broker_commit_interval=_DAY_S,
             broker_session_timeout=plan.session_timeout_s,
-            broker_heartbeat_interval=plan.session_timeout_s / 3,
+            broker_heartbeat_interval=HEARTBEAT_S,
             web_enabled=False,
             worker_redirect_stdouts=False,
         )
@@ -142,6 +143,7 @@ class Runtime:
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         async with self._rebalance:
+            self._steady = False
             await asyncio.gather(*(task.pause() for task in self.tasks.values()))
 
     async def _assigned(self, *_: Any, **__: Any) -> None:
@@ -153,6 +155,8 @@ class Runtime:
 
     async def _take_over(self) -> None:
         async with self._rebalance:
+            if self._closing:
+                return
             assigned = {(place.topic, place.partition) for place in self.app.consumer.assignment()}
             wanted = dict(self._wanted(assigned))
             leaving = [self.tasks.pop(key) for key in [*self.tasks] if key not in wanted]
@@ -161,6 +165,8 @@ class Runtime:
             for task in self.tasks.values():
                 task.resume()
             self.tasks.update(opened)
+            self._steady = True
+            self._moved.set()
             self.ready.set()
 
     def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], JobPlan]]:
@@ -203,7 +209,7 @@ class Runtime:
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
         (begins, committed), (stale, ends) = await asyncio.gather(
             changelog.input_bounds(plan.bootstrap, plan.group, inputs),
-            changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional),
+            changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional, reader=self._parts.reader),
         )
         for key, job in wanted.items():
             place = TopicPartition(job.changelog, key[1])
@@ -236,10 +242,8 @@ class Runtime:
         return int((await self.app.consumer.earliest_offsets(place))[place])
 
     def _reached(self, job: str, places: Mapping[str, int]) -> bool:
-        tasks = {task.partition: task for task in self.of(job)}
-        for place, end in places.items():
-            topic, _, partition = place.rpartition("/")
-            task = tasks.get(int(partition))
-            if end > 0 and (task is None or task.committed.positions.get(topic, 0) < end):
-                return False
-        return True
+        return all(
+            at.committed.positions.get(topic, 0) >= places.get(f"{topic}/{at.partition}", 0)
+            for at in self.of(job)
+            for topic in at.job.inputs.values()
+        )

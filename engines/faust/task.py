@@ -239,9 +239,7 @@ class Task:
         self._logged_bytes += changelog.append(TASK, record)
         for outbox in (*said, changelog):
             outbox.seal()
-        wrote: dict[str, int] = {}
-        if self._around.points.armed is CrashPoint.MID_SINK:
-            await self._part_of_it()
+        wrote = await self._part_of_it() if self._around.points.armed is CrashPoint.MID_SINK else {}
         for outbox in said:
             await writer.send(outbox, outbox.full())
         if not self._transactional:
@@ -261,14 +259,17 @@ class Task:
         self._open_since = None
         self._around.committed()
 
-    async def _part_of_it(self) -> None:
-        """Send one batch of what this commit has to say, and stand still."""
+    async def _part_of_it(self) -> dict[str, int]:
+        """Send one batch of what this commit has to say, and stand still; return where it ends."""
         said = (self._output, self._dead, self._changelog)
         for outbox in said:
             if batches := outbox.full(most=1):
                 await self._writer.send(outbox, batches)
                 left = {outbox.place: outbox.waiting for outbox in said if outbox.waiting}
-                await self._at(CrashPoint.MID_SINK, await self._writer.acknowledged(), left)
+                wrote = await self._writer.acknowledged()
+                await self._at(CrashPoint.MID_SINK, wrote, left)
+                return wrote
+        return {}
 
     async def _heal(self, stale: Set[bytes]) -> None:
         """Put what holds behind what a dead worker wrote without a commit: compaction must keep the right one."""
@@ -296,7 +297,9 @@ class Task:
         return {TopicPartition(topic, self.partition): offset for topic, offset in self._positions.items()}
 
     async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
-        await self._around.points.at(point, lambda: Parked(self.job.name, self.partition, wrote, left or {}))
+        await self._around.points.at(
+            point, lambda: Parked(self.job.name, self.partition, str(self.store.path), wrote, left or {})
+        )
 
 
 async def die(writer: Writer | None = None) -> NoReturn:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import resource
@@ -21,11 +20,14 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import faust
+import msgspec
 
 from engines.contract import Profile
 from engines.errors import EngineFailed
 from engines.faust import guard, plan, writer
+from engines.faust.books import Standing
 from engines.faust.runtime import Runtime
+from engines.faust.task import Task
 from semantics.timeline import CrashPoint
 
 Answer: TypeAlias = dict[str, Any]
@@ -44,7 +46,7 @@ class Worker(faust.Worker):  # type: ignore[misc]  # untyped base
 class Control:
     """Answers requests on the runtime."""
 
-    def __init__(self, runtime: Runtime, answers: IO[str]) -> None:
+    def __init__(self, runtime: Runtime, answers: IO[bytes]) -> None:
         self._runtime, self._answers = runtime, answers
         self._asked: set[asyncio.Task[None]] = set()
 
@@ -57,7 +59,7 @@ class Control:
         reader = asyncio.StreamReader(limit=1 << 26)
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
-            asked = asyncio.create_task(self._answer(json.loads(line)))
+            asked = asyncio.create_task(self._answer(msgspec.json.decode(line)))
             self._asked.add(asked)
             asked.add_done_callback(self._asked.discard)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -72,37 +74,18 @@ class Control:
     async def _do(self, request: Answer) -> Answer:
         match request["do"]:
             case "settle":
-                done = await self._runtime.settled(request["ends"], request["within_s"])
-                return {job: self._standing(job, settled) for job, settled in done.items()}
+                await self._runtime.settled(request["ends"], request["within_s"])
+                return {"tasks": [_standing(task) for job in request["ends"] for task in self._runtime.of(job)]}
             case "state":
                 return self._size(request["job"])
             case "arm":
-                self._runtime.points.armed = CrashPoint(request["point"])
+                self._runtime.points.arm(CrashPoint(request["point"]) if request["point"] else None)
                 return {}
             case "reached":
                 parked = await self._runtime.points.standstill(self._runtime.busy)
                 return {"parked": [asdict(at) for at in parked]}
             case unknown:
                 raise EngineFailed(f"The worker does not know how to {unknown!r}.")
-
-    def _standing(self, job: str, settled: bool) -> Answer:
-        tasks = self._runtime.of(job)
-        marks = [task.watermark for task in tasks]
-        known = [mark for mark in marks if mark is not None]
-        ends = {}
-        for task in tasks:
-            place = f"{task.job.output}/{task.partition}"
-            ends[place] = task.ends[place]
-        return {
-            "settled": settled,
-            "ends": ends,
-            "watermark_us": min(known) if known and len(known) == len(marks) else None,
-            "late": sum(task.committed.late for task in tasks),
-            "duplicates": sum(task.committed.duplicates for task in tasks),
-            "dead": sum(task.committed.dead for task in tasks),
-            "rows": sum(task.store.size()[0] for task in tasks),
-            "positions": {f"{t}/{task.partition}": at for task in tasks for t, at in task.committed.positions.items()},
-        }
 
     def _size(self, job: str) -> Answer:
         tasks = self._runtime.of(job)
@@ -115,8 +98,23 @@ class Control:
         }
 
     def _say(self, answer: Answer) -> None:
-        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.write(msgspec.json.encode(answer) + b"\n")
         self._answers.flush()
+
+
+def _standing(task: Task) -> Standing:
+    committed, output = task.committed, f"{task.job.output}/{task.partition}"
+    return Standing(
+        job=task.job.name,
+        partition=task.partition,
+        positions={f"{topic}/{task.partition}": offset for topic, offset in committed.positions.items()},
+        ends={output: task.ends[output]},
+        watermark_us=task.watermark,
+        late=committed.late,
+        duplicates=committed.duplicates,
+        dead=committed.dead,
+        rows=task.store.size()[0],
+    )
 
 
 async def _collect() -> None:
@@ -130,7 +128,7 @@ async def _collect() -> None:
 def main() -> None:
     """Run until told to end."""
     # Only our answers may go to the pipe that is stdout: whatever else a library prints goes to the log.
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     guard.check_shapes()

@@ -23,6 +23,7 @@ def declare(variant: str) -> Declaration:
         capability=_capability,
         crash_points=frozenset(),
         no_crash_because=NO_CRASH,
+        scaling=Capability(Support.UNSUPPORTED, NO_CRASH),
         warmup_s=1.0,
         warmup_because="nothing is compiled and nothing is cached",
         bug=BUGS[variant].says if variant else "",

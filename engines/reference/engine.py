@@ -35,6 +35,7 @@ from engines.contract import (
 )
 from engines.errors import UnsupportedPipeline
 from engines.reference import bugs, declaration
+from engines.reference.declaration import NO_CRASH
 from engines.wire import encode_row
 from semantics.errors import WeirError
 from semantics.oracle import Machine, Parts
@@ -200,6 +201,9 @@ class ReferenceDeployment:
         del wipe_state
         await self.stop()
         self.start()
+
+    async def scale(self, workers: int) -> None:
+        raise UnsupportedPipeline("NoWorkers", f"{workers} workers were asked for: {NO_CRASH}")
 
     async def _run(self) -> None:
         while not self._stopping:

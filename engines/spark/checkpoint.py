@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -47,18 +47,19 @@ class Checkpoint:
         return (self.path / journal.value / str(batch)).exists()
 
     def position(self, batch: int) -> Mapping[Place, int]:
-        """Return the input offsets up to which a batch, and all before it, have read."""
-        lines = self._lines(Journal.PLANNED, batch)[2:]
+        """Return the input offsets up to which a batch, and all before it, have read. Raises `EngineFailed`."""
         found: dict[Place, int] = {}
-        for line in lines:
-            if line != "-":  # A source that has not yielded anything yet.
-                for topic, partitions in json.loads(line).items():
-                    found |= {(topic, int(partition)): offset for partition, offset in partitions.items()}
+        with self._entry(Journal.PLANNED, batch) as lines:
+            for line in lines[2:]:
+                if line != "-":  # A source that has not yielded anything yet.
+                    for topic, partitions in json.loads(line).items():
+                        found |= {(topic, int(partition)): offset for partition, offset in partitions.items()}
         return found
 
     def watermark_us(self, batch: int) -> int | None:
         """Return the watermark after a committed batch, in microseconds since 1970; None while it was never set."""
-        millis = json.loads(self._lines(Journal.COMMITTED, batch)[1])["nextBatchWatermarkMs"]
+        with self._entry(Journal.COMMITTED, batch) as lines:
+            millis = json.loads(lines[1])["nextBatchWatermarkMs"]
         return millis * 1000 if millis else None
 
     def forget(self, batch: int) -> None:
@@ -73,9 +74,14 @@ class Checkpoint:
             return [path.name for path in (self.path / journal.value).iterdir()]
         return []
 
-    def _lines(self, journal: Journal, batch: int) -> list[str]:
+    @contextlib.contextmanager
+    def _entry(self, journal: Journal, batch: int) -> Iterator[list[str]]:
+        """Give the lines of an entry; whoever cannot make sense of them raises `EngineFailed`."""
         path = self.path / journal.value / str(batch)
-        lines = path.read_text().splitlines()
-        if not lines or lines[0] not in ("v1", "v2"):
-            raise EngineFailed(f"{path} has a form that is not known: Spark changed its checkpoints.")
-        return lines
+        try:
+            lines = path.read_text().splitlines()
+            if not lines or lines[0] not in ("v1", "v2"):
+                raise EngineFailed(f"{path} has a form that is not known: Spark changed its checkpoints.")
+            yield lines
+        except (OSError, ValueError, IndexError, KeyError) as error:
+            raise EngineFailed(f"{path} cannot be read: {type(error).__name__}: {error}.") from error

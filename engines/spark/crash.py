@@ -24,11 +24,15 @@ from engines.spark.checkpoint import Checkpoint, Journal
 from engines.warden import group
 from semantics.timeline import CrashPoint
 
-POINTS = frozenset({CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_SINK, CrashPoint.AFTER_PROGRESS})
+POINTS = frozenset(
+    {CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_SINK, CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_PROGRESS}
+)
 NO_CRASH_BECAUSE = (
     "From outside, Spark shows three moments of a batch: planned (offsets/N), written (output visible, no commits/N) "
-    "and done (commits/N). Its sink has no commit of its own, so after-commit is after-sink."
+    "and done (commits/N). Its sink writes while it processes, so it cannot be caught between the two or halfway; "
+    "it has no commit of its own, so after-commit is after-sink."
 )
+_WRITTEN = (CrashPoint.AFTER_SINK, CrashPoint.AFTER_COMMIT)
 _LOOK_EVERY_S = 0.0001
 """A commit entry is a draft for one to five milliseconds."""
 
@@ -105,7 +109,7 @@ class Watcher:
         """Return the batch that shows the sign of the point; -1 if none does, or if it was judged already."""
         journal = _journal(self._point)
         done = checkpoint.last(journal)
-        batch = max(done, checkpoint.writing(journal)) if self._point is CrashPoint.AFTER_SINK else done
+        batch = max(done, checkpoint.writing(journal)) if self._point in _WRITTEN else done
         return batch if batch > self._judged[name] else -1
 
     def _verify(self, name: str, checkpoint: Checkpoint, batch: int) -> Reached | None:
@@ -123,7 +127,7 @@ class Watcher:
                 return Reached(
                     evidence=f"{name}: batch {batch} is planned, its commit is absent, no row is on the output since"
                 )
-            case CrashPoint.AFTER_SINK:
+            case CrashPoint.AFTER_SINK | CrashPoint.AFTER_COMMIT:
                 if not rows:
                     # All of a batch is written before its commit is begun: this one has no such point.
                     self._judged[name] = batch
@@ -155,9 +159,9 @@ def _journal(point: CrashPoint) -> Journal:
     match point:
         case CrashPoint.BEFORE_PROCESS:
             return Journal.PLANNED
-        case CrashPoint.AFTER_SINK | CrashPoint.AFTER_PROGRESS:
+        case CrashPoint.AFTER_SINK | CrashPoint.AFTER_COMMIT | CrashPoint.AFTER_PROGRESS:
             return Journal.COMMITTED
-        case CrashPoint.AFTER_PROCESS | CrashPoint.MID_SINK | CrashPoint.AFTER_COMMIT:
+        case CrashPoint.AFTER_PROCESS | CrashPoint.MID_SINK:
             raise AssertionError(point)
         case _:
             assert_never(point)

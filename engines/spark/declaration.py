@@ -6,13 +6,16 @@ Each was seen on 4.2.0 with Kafka before it was written down; the source says wh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
-from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock, sources
+from engines.spark.gate import INNER
+from engines.spark.variants import SHIPPED, SinkKind, sink_kind
+from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock, flat, sources
 from semantics.rules import (
     Average,
     BadRecord,
@@ -22,6 +25,7 @@ from semantics.rules import (
     LateCount,
     NullJoinKey,
     NullTime,
+    OperatorClock,
     OwnConditionFalse,
     RestartClock,
     RowLateness,
@@ -51,6 +55,7 @@ RULES = Rules(
     watermark_resolution=WatermarkResolution.MILLISECOND,
     watermark_start=WatermarkStart.EPOCH,
     filtered_clock=FilteredClock.IGNORED,
+    operator_clock=OperatorClock.QUERY,
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
     own_condition_false=OwnConditionFalse.AT_ONCE,
@@ -74,6 +79,8 @@ _SOURCES = {
     "and an input without events counts as 0",
     "filtered_clock": f"{_PULL}/48570 (SPARK-50046): filters are pushed below the watermark node; "
     f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin, and InferFiltersFromConstraints for joins",
+    "operator_clock": f"{_GUIDE} 'Policy for handling multiple watermarks': one global watermark for the stateful "
+    "operations of a query, by default the lowest of all its inputs",
     "join_clock": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateValueWatermark subtracts 1 from whole "
     "milliseconds, because state is cleaned up inclusively",
     "row_lateness": f"{_PULL}/56043: every row whose event time equals the watermark is dropped; "
@@ -98,26 +105,58 @@ _SOURCES = {
     "WatermarkTracker.scala: what each input has seen is a map in memory",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
 }
+_FOLKLORE = (
+    f"{_GUIDE} 'ForeachBatch': at least once by default, the batchId is there to deduplicate by. A transactional.id "
+    "does not do that: KIP-98 (https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+"
+    "Transactional+Messaging): it fences earlier producers, and completes what they left open"
+)
+_REMEDIES = {"sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction"}
+_TITLES = {
+    "": "",
+    SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
+    SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
+    SHIPPED: ", settings as shipped",
+}
 
 
-def declaration(_variant: str = "") -> Declaration:
-    """Return the declaration of a variant; they do not differ in meaning."""
+NO_SCALING = Capability(
+    Support.NOT_IMPLEMENTED, "driver and executors are one process here; a cluster that grows and shrinks comes later"
+)
+
+
+def declaration(variant: str = "") -> Declaration:
+    """Return the declaration of a variant. Only `txn-sink` differs in meaning: its sink overrides nothing."""
+    sink = sink_kind(variant)
+    rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
+    sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES
     return Declaration(
         engine="spark",
-        title="Spark Structured Streaming",
+        title=f"Spark Structured Streaming{_TITLES[variant]}",
         versions=_versions(),
-        rules=RULES,
-        overrides=tuple(Override(rule=rule, source=source) for rule, source in _SOURCES.items()),
-        capability=_capability,
-        crash_points=POINTS,
-        no_crash_because=NO_CRASH_BECAUSE,
+        rules=rules,
+        overrides=tuple(
+            Override(rule=rule, source=sources[rule], remedy=_REMEDIES.get(rule, "")) for rule in rules.overridden()
+        ),
+        capability=_recipe if sink.ours else _capability,
+        crash_points=POINTS | INNER if sink.ours else POINTS,
+        no_crash_because="" if sink.ours else NO_CRASH_BECAUSE,
+        scaling=NO_SCALING,
         warmup_s=15.0,
         warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
         "long.",
     )
 
 
+def _recipe(pipeline: Pipeline, partitions: int) -> Capability:
+    found = _capability(pipeline, partitions)
+    if found.support is not Support.NATIVE:
+        return found
+    return Capability(Support.RECIPE, "the sink is ours, in foreachBatch; all else is native")
+
+
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
+    if not flat(pipeline):
+        return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
     if any(source.late_output for source in sources(pipeline)):
         return Capability(
             Support.UNSUPPORTED,

@@ -39,9 +39,12 @@ from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, Unsuppor
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
 from engines.spark.crash import Watcher
-from engines.spark.declaration import PYSPARK, declaration
-from engines.spark.session import VARIANTS, environment, settings
+from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
+from engines.spark.gate import INNER
+from engines.spark.session import environment, settings, source_options
+from engines.spark.standstill import Standstill
 from engines.spark.state import disk_bytes, restore_bytes
+from engines.spark.variants import VARIANTS, SinkKind, sink_kind
 from semantics.timeline import CrashPoint
 
 _READY_WITHIN = timedelta(seconds=60)
@@ -92,9 +95,12 @@ class SparkDeployment:
     _child: Child | None = None
     _watcher: Watcher | None = None
     _undo: tuple[Checkpoint, int] | None = None
-    _checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    _standstill: Standstill | None = None
+    _checkpoints: dict[str, Checkpoint] = field(init=False)
+    sink: SinkKind = field(init=False)
 
     def __post_init__(self) -> None:
+        self.sink = sink_kind(self.settings.variant)
         self._checkpoints = {job.name: Checkpoint(self.dirs.durable / job.name) for job in self.jobs}
 
     async def __aenter__(self) -> Self:
@@ -120,6 +126,7 @@ class SparkDeployment:
             classpath=classpath,
             local_dir=self.dirs.state,
             java=found,
+            variant=self.settings.variant,
             train=self.train,
         )
         self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
@@ -127,7 +134,14 @@ class SparkDeployment:
             await self._child.ready(within=_READY_WITHIN)
             await self._child.request("open", within=_READY_WITHIN, conf=conf)
             jobs = [self._describe(job) for job in self.jobs]
-            answer = await self._child.request("start", within=_READY_WITHIN, bootstrap=self.log.bootstrap, jobs=jobs)
+            answer = await self._child.request(
+                "start",
+                within=_READY_WITHIN,
+                bootstrap=self.log.bootstrap,
+                source=source_options(self.settings.variant),
+                sink=self.sink.value,
+                jobs=jobs,
+            )
             if answer["refused"] is not None:
                 raise UnsupportedPipeline(answer["refused"]["error"], answer["refused"]["message"])
         except BaseException:
@@ -204,12 +218,18 @@ class SparkDeployment:
 
     async def arm(self, point: CrashPoint) -> None:
         self._disarm()
+        if self.sink.ours and point in INNER:
+            self._standstill = Standstill(point, self._running(), self.log, self.jobs, self._checkpoints)
+            await self._standstill.arm()
+            return
         self._watcher = await asyncio.to_thread(Watcher, point, self._running(), self._checkpoints, self._written)
 
     def _written(self, name: str) -> int:
         return sum(self._outputs([name])[name].values())
 
     async def reached(self, *, within: timedelta) -> Reached:
+        if self._standstill is not None:
+            return await self._standstill.reached(within=within)
         watcher = self._watcher
         if watcher is None:
             raise EngineFailed("No crash point is armed: call arm() first.")
@@ -239,12 +259,16 @@ class SparkDeployment:
             self.dirs.state.mkdir()
         await self.launch()
 
+    async def scale(self, workers: int) -> None:
+        raise UnsupportedPipeline("LocalMaster", f"{workers} workers were asked for: {NO_SCALING.reason}.")
+
     def _running(self) -> Child:
         if self._child is None:
             raise EngineFailed("This Spark deployment is not running.")
         return self._child
 
     def _disarm(self) -> None:
+        self._standstill = None
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
@@ -259,7 +283,10 @@ class SparkDeployment:
 def _behind(checkpoint: Checkpoint, asked: Mapping[Place, int]) -> str:
     """Return what of the input is not committed yet; empty if all is."""
     committed = checkpoint.last(Journal.COMMITTED)
-    position = checkpoint.position(committed) if committed >= 0 else {}
+    try:
+        position = checkpoint.position(committed) if committed >= 0 else {}
+    except EngineFailed as error:
+        return str(error)  # If it is damaged, Spark will say so.
     missing = [
         f"{t}/{p} {position.get((t, p), 0)} of {end}" for (t, p), end in asked.items() if position.get((t, p), 0) < end
     ]

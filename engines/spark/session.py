@@ -15,8 +15,7 @@ from pathlib import Path
 from engines.cache import cache_dir
 from engines.contract import Profile
 from engines.java import Java
-
-VARIANTS = {"": "RocksDB state store with changelog checkpoints, no waiting fetches, plain file checkpoints"}
+from engines.spark.variants import SHIPPED
 
 _COMMON = {
     "spark.master": "local[2]",
@@ -25,6 +24,10 @@ _COMMON = {
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
+    # Late rows are summed over the batches since the last settle; the default remembers 100 of them.
+    "spark.sql.streaming.numRecentProgressUpdates": "2000",
+}
+_TUNED = {
     # The default manager forks a dozen processes a micro-batch where Hadoop's native library is absent, as it
     # is in the Python package.
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -34,8 +37,10 @@ _COMMON = {
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
     ),
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
-    # Late rows are summed over the batches since the last settle; the default remembers 100 of them.
-    "spark.sql.streaming.numRecentProgressUpdates": "2000",
+}
+_SHIPPED = {
+    # The default of 200 starts as many tasks a batch: three seconds of nothing on two cores.
+    "spark.sql.shuffle.partitions": "4",
 }
 _PROFILE = {
     Profile.SUITE: {
@@ -56,24 +61,35 @@ _POLL_MS_MOST = 200
 """Spark asks for new offsets every 10 ms a query. With many idle queries that alone fills a core: so all of them
 together ask as often as one would, but each at least five times a second."""
 
-SOURCE_OPTIONS = {
-    "startingOffsets": "earliest",
-    # With the default of 500 ms each batch after a pause waits that long for a fetch that is already answered.
-    "kafka.fetch.max.wait.ms": "0",
-}
+
+def source_options(variant: str) -> dict[str, str]:
+    """Return the options of the Kafka source."""
+    own = {"startingOffsets": "earliest"}
+    if variant != SHIPPED:
+        # With the default of 500 ms each batch after a pause waits that long for a fetch that is already answered.
+        own["kafka.fetch.max.wait.ms"] = "0"
+    return own
 
 
 def settings(
-    profile: Profile, *, jobs: int, classpath: Sequence[Path], local_dir: Path, java: Java, train: Path | None = None
+    profile: Profile,
+    *,
+    jobs: int,
+    classpath: Sequence[Path],
+    local_dir: Path,
+    java: Java,
+    variant: str = "",
+    train: Path | None = None,
 ) -> dict[str, str]:
     """Return the Spark settings of one process. `train`: write the class archive there at its end."""
-    own = dict(_COMMON | _PROFILE[profile])
+    shipped = variant == SHIPPED
+    own = dict(_COMMON | (_SHIPPED if shipped else _TUNED | _PROFILE[profile]))
     own["spark.driver.extraClassPath"] = os.pathsep.join(map(str, classpath))
     own["spark.local.dir"] = str(local_dir)
     if profile is Profile.SUITE:
         own["spark.sql.streaming.pollingDelay"] = f"{min(_POLL_MS_MOST, _POLL_MS_A_JOB * jobs)}ms"
-    flags = ["-Duser.timezone=UTC", *_JVM[profile]]
-    if profile is Profile.SUITE:
+    flags = ["-Duser.timezone=UTC", *(() if shipped else _JVM[profile])]
+    if profile is Profile.SUITE and not shipped:
         flags += _archive_flags(archive(classpath, java), java, train)
     own["spark.driver.extraJavaOptions"] = " ".join(flags)
     return own

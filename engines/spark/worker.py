@@ -13,19 +13,23 @@ import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import AnalysisException, StreamingQueryException
 from pyspark.sql import SparkSession
 
 from engines.codec import from_json
 from engines.spark.compile import output_mode, sink_frame
+from engines.spark.gate import Gate
 from engines.spark.progress import told
-from engines.spark.session import SOURCE_OPTIONS
+from engines.spark.sinks import sink_of
 from engines.spark.state import live
+from engines.spark.variants import SinkKind, table_of
+from semantics.timeline import CrashPoint
 
 _STARTERS = 4
 """Threads that start queries: two fill two cores, the others wait for Kafka meanwhile."""
@@ -46,6 +50,9 @@ class Worker:
     def __init__(self) -> None:
         self._spark: Any = None
         self._queries: dict[str, _Query] = {}
+        self._failed: dict[str, str] = {}
+        """Jobs that Spark could not start, and why; not for what they are, which is a refusal."""
+        self._gate = Gate()
 
     def open(self, conf: Mapping[str, str]) -> dict[str, Any]:
         """Start the JVM with these settings."""
@@ -55,27 +62,42 @@ class Worker:
         self._spark = builder.getOrCreate()
         return {"jvm": self._spark._jvm.java.lang.ProcessHandle.current().pid()}
 
-    def start(self, bootstrap: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
-        """Start all jobs; tell of the first one that Spark refuses."""
+    def start(self, bootstrap: str, source: dict[str, str], sink: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Start all jobs; tell of the first one that Spark refuses. `source`: options of the Kafka source."""
+
+        def begin(job: Mapping[str, Any]) -> dict[str, str] | None:
+            return self._start(bootstrap, source, SinkKind(sink), job)
+
         with ThreadPoolExecutor(_STARTERS) as pool:
-            refusals = [refusal for refusal in pool.map(lambda job: self._start(bootstrap, job), jobs) if refusal]
+            refusals = [refusal for refusal in pool.map(begin, jobs) if refusal]
         return {"refused": refusals[0] if refusals else None}
 
-    def _start(self, bootstrap: str, job: Mapping[str, Any]) -> dict[str, str] | None:
+    def _start(
+        self, bootstrap: str, source: dict[str, str], kind: SinkKind, job: Mapping[str, Any]
+    ) -> dict[str, str] | None:
         pipeline = from_json(job["pipeline"])
-        source = SOURCE_OPTIONS | {"kafka.bootstrap.servers": bootstrap}
-        sink = {"kafka.bootstrap.servers": bootstrap, "topic": job["output"], "checkpointLocation": job["checkpoint"]}
+        name, topic, checkpoint = job["name"], job["output"], Path(job["checkpoint"])
         try:
-            frame = sink_frame(self._spark, pipeline, job["inputs"], source)
-            writer = frame.writeStream.format("kafka").options(**sink).outputMode(output_mode(pipeline))
-            self._queries[job["name"]] = _Query(writer.queryName(job["name"]).start(), Path(job["checkpoint"]))
+            frame = sink_frame(self._spark, pipeline, job["inputs"], source | {"kafka.bootstrap.servers": bootstrap})
+            writer = frame.writeStream.option("checkpointLocation", str(checkpoint)).outputMode(output_mode(pipeline))
+            if kind is SinkKind.NATIVE:
+                writer = writer.format("kafka").options(**{"kafka.bootstrap.servers": bootstrap, "topic": topic})
+            else:
+                sink = sink_of(kind, self._gate, job=name, bootstrap=bootstrap, topic=topic, table=table_of(checkpoint))
+                writer = writer.foreachBatch(sink)
+            self._queries[name] = _Query(writer.queryName(name).start(), checkpoint)
         except AnalysisException as error:
             condition = error.getCondition() or type(error).__name__
             return {"job": job["name"], "error": condition, "message": str(error).partition("\n")[0]}
+        except (PySparkException, Py4JJavaError) as error:
+            # One bad checkpoint must not take the other jobs down.
+            self._failed[name] = str(error)
         return None
 
     def drain(self, job: str) -> dict[str, Any]:
         """Wait until the job has processed what there is, the no-data batch included; tell of it."""
+        if job in self._failed:
+            return {"failed": self._failed[job]}
         query = self._queries[job]
         try:
             query.stream.processAllAvailable()
@@ -93,6 +115,15 @@ class Worker:
         rows, size = live(self._spark, self._queries[job].checkpoint)
         return {"rows": rows, "live_bytes": size}
 
+    def arm(self, point: str) -> dict[str, Any]:
+        """Make the next batch of a sink of ours stand still at this point."""
+        self._gate.armed = CrashPoint(point)
+        return {}
+
+    def reached(self) -> dict[str, Any]:
+        """Wait until a batch stands still; tell which."""
+        return asdict(self._gate.parked())
+
     def stop(self) -> dict[str, Any]:
         """Stop the queries and the JVM, and wait for both."""
         with ThreadPoolExecutor(_STARTERS) as pool:
@@ -104,9 +135,9 @@ class Worker:
         return {}
 
 
-def serve(requests: IO[str], answers: IO[str]) -> None:
+def serve(requests: IO[str], answers: IO[str], worker: Worker) -> None:
     """Answer every line of `requests` until they end, or until `stop` is answered."""
-    worker, lock = Worker(), threading.Lock()
+    lock = threading.Lock()
 
     def say(message: Mapping[str, Any]) -> None:
         with lock:
@@ -133,14 +164,14 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         threading.Thread(target=answer, args=(number, do, request), name=f"{do}-{number}", daemon=True).start()
 
 
-def main() -> None:
+def main(worker: Worker) -> None:
     """Serve on stdin and stdout until stopped or their end. The JVM and all libraries get stderr for both."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(sys.stdin, answers)
+    serve(sys.stdin, answers, worker)
     # The JVM ends when our end of its pipe closes; threads that wait for a query must not hold us here.
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(Worker())

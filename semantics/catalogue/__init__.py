@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from semantics.catalogue import (
+    chain,
     dedup,
     exactly_once,
     functions,
@@ -27,6 +28,7 @@ FAMILIES = {
     "AG": "aggregate functions",
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
+    "CH": "operators that feed operators, unions, clocks",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -36,8 +38,9 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = watermark, guards, tumbling, session, functions, join, join_kinds, dedup, state, exactly_once, schema
-    return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
+    windows = watermark, guards, tumbling, session, functions
+    others = join, join_kinds, dedup, chain, state, exactly_once, schema
+    return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 
 def find(id: str) -> Expectation:

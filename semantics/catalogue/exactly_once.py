@@ -10,7 +10,7 @@ from semantics.expectation import Expectation, after, script
 from semantics.expr import VALUE, expr
 from semantics.pipeline import Aggregate, Dedup, Emit, Filter, Function, Hopping, How, Join, Session, Source, Tumbling
 from semantics.time import s
-from semantics.timeline import Crash, CrashPoint, Restart
+from semantics.timeline import Crash, CrashPoint, Flush, Restart, Scale
 
 _RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
 _AFTER_SINK = Crash(CrashPoint.AFTER_SINK)
@@ -142,5 +142,47 @@ EXPECTATIONS = [
         timeline=script("L:a@0", "L:x@60", _AFTER_SINK, "R:y@60", "R:x@63"),
         demand=after([], [], [], ["a(0,_)"], ["x(60,63)"]),
         because="A null that comes twice is a customer who is called twice.",
+    ),
+    Expectation(
+        "EO-18",
+        "a second worker that joins, and leaves again, takes over half of the work with its state",
+        pipeline=_RUNNING,
+        timeline=script("a@1 b@1/1", Scale(2), "a@2 b@2/1", Scale(1), "a@3 b@3/1"),
+        demand=after(["a=1", "b=1"], [], ["a=2", "b=2"], [], ["a=3", "b=3"]),
+        because="Workers come and go all day: a partition that changes hands must not begin again, nor skip.",
+    ),
+    Expectation(
+        "EO-19",
+        "when a worker dies between output and commit and stays away, another takes over exactly",
+        pipeline=_RUNNING,
+        timeline=script("a@1 b@1/1", Scale(2), Crash(CrashPoint.AFTER_SINK, takeover=True), "a@2 b@2/1", "a@3 b@3/1"),
+        demand=after(["a=1", "b=1"], [], [], ["a=2", "b=2"], ["a=3", "b=3"]),
+        because="The dead worker's output lies open on the log, and whoever takes over has never seen its disk.",
+    ),
+    Expectation(
+        "EO-20",
+        "open windows and their clocks move with the partition",
+        pipeline=Aggregate(Source(delay=s(5)), (Function.COUNT, Function.SUM), window=Tumbling(s(10))),
+        timeline=script(
+            "a=3@8 b=4@8/1", Scale(2), "a=5@2 b=6@1/1", "a@15 b@15/1", Scale(1), "a@9 b@9/1", Flush(60_000_000)
+        ),
+        demand=after(
+            [],
+            [],
+            [],
+            ["a[0,10){n=2 sum=8}", "b[0,10){n=2 sum=10}"],
+            [],
+            ["late:2"],
+            ["a[10,20){n=1 sum=1}", "b[10,20){n=1 sum=1}"],
+        ),
+        because="A watermark that starts anew on another worker lets late events in, and windows come out twice.",
+    ),
+    Expectation(
+        "EO-21",
+        "a session survives the death of its worker as it grows, and comes out once, from another",
+        pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10))),
+        timeline=script("a@0 b@0/1", Scale(3), Crash(CrashPoint.MID_SINK, takeover=True), "a@9 b@9/1", "a@60 b@60/1"),
+        demand=after([], [], [], [], ["a[0,19)=2", "b[0,19)=2"]),
+        because="Takeover is the one moment in which nobody alive has seen all of a session.",
     ),
 ]

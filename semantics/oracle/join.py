@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from semantics.expr import own_conditions
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
 from semantics.oracle.simple import evaluate
-from semantics.pipeline import How, Join, clock, source
-from semantics.rows import EventRow, PairRow, Ref
+from semantics.pipeline import How, Join, PairTime, clocked
+from semantics.rows import EventRow, PairRow, Ref, Row
 from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, OwnConditionFalse, RowLateness, Rules
 from semantics.time import T0_US, us
 from semantics.timeline import Event
@@ -62,16 +63,32 @@ class IntervalJoin(Operator):
         self.how, self.window, self.where = pipeline.how, pipeline.window, pipeline.where
         self.lo_us, self.hi_us = pipeline.bounds_us
         self._exclusive = pipeline.hi_exclusive, pipeline.lo_exclusive
-        self._left_input = source(pipeline.left).name
-        how, (left, right) = pipeline.how, (clock(side) is not None for side in (pipeline.left, pipeline.right))
+        self.time = pipeline.time
+        how, (left, right) = pipeline.how, (clocked(pipeline.left), clocked(pipeline.right))
         back_us = None if self.lo_us is None else -self.lo_us
         reach = (0, 0) if self.window is not None else (self.hi_us, back_us)
         self.left = Side(name="left", preserved=how.keeps_left, clocked=left, evicts=right, reach_us=reach[0])
         self.right = Side(name="right", preserved=how.keeps_right, clocked=right, evicts=left, reach_us=reach[1])
 
-    def uses(self, event: Event) -> bool:
-        side = self.left if event.input == self._left_input else self.right
-        return side.preserved or self.matchable(event, side)
+    def uses(self, event: Event, side: int) -> bool:
+        own = (self.left, self.right)[side]
+        return own.preserved or self.matchable(event, own)
+
+    def event_of(self, row: Row) -> Event:
+        if not isinstance(row, PairRow):
+            return super().event_of(row)
+        times = [None if side is None else side.time_us for side in (row.left, row.right)]
+        known = [time if self.window is None else self.end(time) - 1 for time in times if time is not None]
+        match self.time:
+            case PairTime.LATER:
+                time_us = max(known, default=None)
+            case PairTime.LEFT:
+                time_us = times[0]
+            case PairTime.RIGHT:
+                time_us = times[1]
+            case unknown:
+                assert_never(unknown)
+        return Event(row.key, time_us, f"{row.left.id if row.left else ''}:{row.right.id if row.right else ''}")
 
     def matchable(self, event: Event, side: Side) -> bool:
         """Return whether the event can have a partner."""
@@ -82,14 +99,14 @@ class IntervalJoin(Operator):
         """Return whether no condition on the event's own fields excludes any partner."""
         return all(evaluate(condition, event, event) for condition in own_conditions(self.where, side.name))
 
-    def take(self, event: Event, before: int) -> Missed | None:
-        is_left = event.input == self._left_input
-        side, other = (self.left, self.right) if is_left else (self.right, self.left)
-        row = Kept(event.id, event.time_us, settled=not side.preserved, value=event.value)
-        late = side.clocked and row.time_us is not None and self.is_late(row.time_us, before)
-        if late and not (side.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        is_left = side == 0
+        own, other = (self.left, self.right) if is_left else (self.right, self.left)
+        row = Kept(event.id, event.time_us, settled=not own.preserved, value=event.value)
+        late = own.clocked and row.time_us is not None and self.is_late(row.time_us, before)
+        if late and not (own.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
             return Missed()
-        matchable, gone = self.matchable(event, side), False
+        matchable, gone = self.matchable(event, own), False
         if matchable:
             for partner in list(other.rows.get(event.key, ())):
                 left, right = (row, partner) if is_left else (partner, row)
@@ -97,13 +114,13 @@ class IntervalJoin(Operator):
                     self.settle(left)
                     self.settle(right)
                     gone = self.meet(event.key, left, right) and left is row
-        at_once = self.rules.own_condition_false is OwnConditionFalse.AT_ONCE and not self.fits(event, side)
+        at_once = self.rules.own_condition_false is OwnConditionFalse.AT_ONCE and not self.fits(event, own)
         if not row.settled and (late or at_once or self.rules.outer_null is OuterNull.EAGER):
-            self.pad(side, event.key, row)
-        if not late and not gone and (matchable or (side.preserved and not at_once)):
-            side.rows.setdefault(event.key, []).append(row)
-            if side.evicts and row.time_us is not None:
-                self.due = min(self.due, self.last(side, row.time_us))
+            self.pad(own, event.key, row)
+        if not late and not gone and (matchable or (own.preserved and not at_once)):
+            own.rows.setdefault(event.key, []).append(row)
+            if own.evicts and row.time_us is not None:
+                self.due = min(self.due, self.last(own, row.time_us))
         return None
 
     def is_late(self, time_us: int, watermark: int) -> bool:

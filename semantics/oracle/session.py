@@ -38,9 +38,6 @@ class Sessions(Aggregating):
         self._spans: dict[str | None, list[Span]] = {}
         self._changed: list[Span] = []
 
-    def uses(self, event: Event) -> bool:
-        return self.gap_us(event) > 0
-
     def gap_us(self, event: Event) -> int:
         """Return how long the session stays open for another event after this one."""
         return us(self.gap) if isinstance(self.gap, timedelta) else 1_000_000 * (evaluate(self.gap, event) or 0)

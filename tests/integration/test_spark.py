@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,14 +9,11 @@ import psutil
 import pytest
 
 from engines.broker.log import KafkaLog
-from engines.contract import Job, Log, Message, Place, RunDirs, Settings, Settled, Status
+from engines.contract import Status
 from engines.errors import UnsupportedPipeline
-from engines.spark.engine import SparkDeployment
+from engines.spark.lab import WITHIN, Lab
 from engines.warden import group
-from engines.wire import encode_event, row_decoder
-from semantics.expectation import script
 from semantics.expr import VALUE, expr
-from semantics.notation import print_row
 from semantics.pipeline import (
     Aggregate,
     Dedup,
@@ -29,87 +23,27 @@ from semantics.pipeline import (
     Hopping,
     How,
     Join,
-    Pipeline,
     Select,
     Session,
     Source,
     Tumbling,
-    sources,
 )
 from semantics.time import T0_US, s
-from semantics.timeline import CrashPoint, Send
+from semantics.timeline import CrashPoint
 
 pytestmark = pytest.mark.integration
-WITHIN = timedelta(seconds=90)
 RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
-
-
-@dataclass(slots=True)
-class Bench:
-    """Jobs by name on one Spark, fed with the notation and read back in it."""
-
-    log: Log
-    path: Path
-    pipelines: Mapping[str, Pipeline]
-    spark: SparkDeployment = field(init=False)
-    _ends: dict[str, dict[Place, int]] = field(init=False, default_factory=dict)
-    _read: dict[str, int] = field(init=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        dirs = RunDirs(logs=self.path, durable=self.path / "durable", state=self.path / "state")
-        dirs.durable.mkdir()
-        dirs.state.mkdir()
-        jobs = [_job(self.path.name, name, pipeline) for name, pipeline in self.pipelines.items()]
-        self.log.create({topic: 1 for job in jobs for topic in (*job.inputs.values(), job.output)})
-        self.spark = SparkDeployment(jobs, self.log, dirs, Settings())
-
-    async def send(self, **steps: str | bytes) -> None:
-        """Append events: job name = a step in the notation, or one raw value."""
-        for name, step in steps.items():
-            job = next(job for job in self.spark.jobs if job.name.endswith(f"-{name}"))
-            batches: dict[Place, list[Message]] = {}
-            if isinstance(step, bytes):
-                batches[next(iter(job.inputs.values())), 0] = [Message(None, step)]
-            else:
-                (send,) = script(step)
-                assert isinstance(send, Send)
-                for event in send.events:
-                    batches.setdefault((job.inputs[event.input], 0), []).append(encode_event(event))
-            self._ends.setdefault(job.name, {}).update(await asyncio.to_thread(self.log.append, batches))
-
-    async def settle(self, *, within: timedelta = WITHIN) -> dict[str, Settled]:
-        answers = await self.spark.settle(self._ends, within=within)
-        return {name.rpartition("-")[2]: answer for name, answer in answers.items()}
-
-    async def rows(self) -> dict[str, list[str]]:
-        """Return what every job said since the last time, where it said anything."""
-        answers = await self.settle()
-        assert {answer.status for answer in answers.values()} == {Status.SETTLED}, answers
-        found: dict[str, list[str]] = {}
-        for name, answer in answers.items():
-            ((place, end),) = answer.ends.items()
-            first, self._read[name] = self._read.get(name, 0), end
-            if end > first:
-                decode = row_decoder(self.pipelines[name])
-                messages = (await asyncio.to_thread(self.log.read, {place: (first, end)}))[place]
-                found[name] = sorted(print_row(decode(message.value or b"")) for message in messages)
-        return found
-
-
-def _job(prefix: str, name: str, pipeline: Pipeline) -> Job:
-    inputs = {source.name: f"{prefix}-{name}-{source.name}" for source in sources(pipeline)}
-    return Job(f"{prefix}-{name}", pipeline, inputs, f"{prefix}-{name}-out", f"{prefix}-{name}-dead")
 
 
 @pytest.fixture
 def bench(broker: str, tmp_path: Path):  # type: ignore[no-untyped-def]  # A factory, closed over the log.
     with KafkaLog(broker, prefix=tmp_path.name) as log:
-        yield lambda **pipelines: Bench(log, tmp_path, pipelines)
+        yield lambda **pipelines: Lab(log, tmp_path, pipelines)
 
 
 async def test_every_operator_runs_side_by_side_and_survives_a_restart(bench) -> None:  # type: ignore[no-untyped-def]
     both = Source("L", delay=s(0)), Source("R", delay=s(0))
-    jobs: Bench = bench(
+    jobs: Lab = bench(
         stateless=Filter(Select(Source(delay=s(0)), expr(VALUE, "*", 2)), expr(VALUE, ">", 2)),
         running=Aggregate(Source(), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
         window=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
@@ -164,7 +98,7 @@ async def test_every_operator_runs_side_by_side_and_survives_a_restart(bench) ->
 async def test_hopping_windows_and_outer_joins_show_each_row_once(bench) -> None:  # type: ignore[no-untyped-def]
     both = Source("L", delay=s(0)), Source("R", delay=s(0))
     smallest_and_largest = (Function.MIN, Function.MAX)
-    jobs: Bench = bench(
+    jobs: Lab = bench(
         hopping=Aggregate(Source(delay=s(0)), smallest_and_largest, window=Hopping(s(10), s(5), offset=s(2))),
         updates=Aggregate(Source(delay=s(0)), window=Tumbling(s(10), offset=s(3)), emit=Emit.UPDATE),
         right=Join(*both, lo=s(0), hi=s(5), how=How.RIGHT),
@@ -187,7 +121,7 @@ async def test_hopping_windows_and_outer_joins_show_each_row_once(bench) -> None
 
 
 async def test_dedup_counts_what_it_holds_back(bench) -> None:  # type: ignore[no-untyped-def]
-    jobs: Bench = bench(dedup=Dedup(Source(delay=s(10)), horizon=s(10)))
+    jobs: Lab = bench(dedup=Dedup(Source(delay=s(10)), horizon=s(10)))
     await jobs.spark.launch()
     async with jobs.spark:
         await jobs.send(dedup="a#x@20 a#x@21 b#x@22 ~#x@23 ~#x@24")
@@ -200,7 +134,7 @@ async def test_dedup_counts_what_it_holds_back(bench) -> None:  # type: ignore[n
 
 
 async def test_a_bad_job_fails_alone_and_a_stopped_one_keeps_settle_waiting(bench) -> None:  # type: ignore[no-untyped-def]
-    jobs: Bench = bench(
+    jobs: Lab = bench(
         overflow=Select(Source(), expr(VALUE, "+", 2**63 - 1)),
         good=RUNNING,
         window=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
@@ -230,7 +164,7 @@ async def test_a_bad_job_fails_alone_and_a_stopped_one_keeps_settle_waiting(benc
 
 
 async def test_rows_appended_just_before_settle_are_settled(bench) -> None:  # type: ignore[no-untyped-def]
-    jobs: Bench = bench(pass_on=Source())
+    jobs: Lab = bench(pass_on=Source())
     await jobs.spark.launch()
     async with jobs.spark:
         for number in range(40):
@@ -239,7 +173,7 @@ async def test_rows_appended_just_before_settle_are_settled(bench) -> None:  # t
 
 
 async def test_what_spark_refuses_is_refused_before_it_reads(bench) -> None:  # type: ignore[no-untyped-def]
-    jobs: Bench = bench(session=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE))
+    jobs: Lab = bench(session=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE))
     with pytest.raises(UnsupportedPipeline, match="session window") as refusal:
         await jobs.spark.launch()
     assert refusal.value.error == "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION"
@@ -247,7 +181,7 @@ async def test_what_spark_refuses_is_refused_before_it_reads(bench) -> None:  # 
 
 
 async def test_a_kill_between_sink_and_commit_repeats_rows_and_loses_nothing(bench) -> None:  # type: ignore[no-untyped-def]
-    jobs: Bench = bench(running=RUNNING)
+    jobs: Lab = bench(running=RUNNING)
     await jobs.spark.launch()
     async with jobs.spark:
         await jobs.send(running="a@1 b@1")

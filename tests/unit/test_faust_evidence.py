@@ -43,12 +43,12 @@ class Ends:
 
 def parked(left: Mapping[str, int] | None = None, **wrote: int) -> list[dict[str, Any]]:
     ends = {f"{topic}/0": end for topic, end in wrote.items()}
-    return [{"job": "job", "partition": 0, "wrote": ends, "left": left or {}}]
+    return [{"job": "job", "partition": 0, "store": "", "wrote": ends, "left": left or {}}]
 
 
 @pytest.fixture
 def wal(tmp_path: Path) -> Path:
-    path = tmp_path / "job" / "0" / "000001.log"
+    path = tmp_path / "0" / "job" / "0" / "000001.log"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"12")
     return path
@@ -56,7 +56,7 @@ def wal(tmp_path: Path) -> Path:
 
 def scene(point: CrashPoint, wal: Path, *, transactional: bool = True) -> Scene:
     log = Ends(out=(3, 3), log=(5, 5))
-    return Scene.now(point, log, [WITNESS], stores=wal.parents[2], transactional=transactional)
+    return Scene.now(point, log, [WITNESS], stores=wal.parents[3], transactional=transactional)
 
 
 @pytest.mark.parametrize("point", [CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_PROCESS])
@@ -114,6 +114,7 @@ def test_after_the_commit_all_is_visible_and_the_store_tells_the_two_points_apar
     monkeypatch.setattr(evidence, "VISIBLE_WITHIN_S", 0.0)
     committed, recorded = scene(CrashPoint.AFTER_COMMIT, wal), scene(CrashPoint.AFTER_PROGRESS, wal)
     log, said = Ends(out=(6, 6), log=(8, 8)), parked(out=5, log=7)
+    said[0]["store"] = str(wal.parent)
     assert "not yet written" in committed.verify(log, said)
     with pytest.raises(Deadline, match="should be written"):
         recorded.verify(log, said)

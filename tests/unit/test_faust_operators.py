@@ -37,9 +37,8 @@ from semantics.pipeline import (
     Stream,
     Tumbling,
     Window,
-    source,
+    sources,
 )
-from semantics.pipeline import streams as streams_of
 from semantics.rows import Row, ValueRow, WindowRow, sort_key
 from semantics.time import T0_US
 from semantics.timeline import Event, Raw, Send, Timeline
@@ -214,7 +213,7 @@ def dense_dedups(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
 @st.composite
 def scripts(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
     pipeline = draw(PIPELINES)
-    return pipeline, draw(timelines(tuple(source(stream).name for stream in streams_of(pipeline))))
+    return pipeline, draw(timelines(tuple(source.name for source in sources(pipeline))))
 
 
 def arranged(pipeline: Pipeline, rows: list[Row]) -> tuple[Row, ...]:

@@ -249,7 +249,7 @@ async def test_what_has_no_commit_behind_it_is_overwritten(tmp_path: Path) -> No
 @pytest.mark.parametrize("point", CrashPoint)
 async def test_an_armed_point_holds_the_task(tmp_path: Path, point: CrashPoint) -> None:
     stage = await Stage(tmp_path / "0").open()
-    stage.points.armed = point
+    stage.points.arm(point)
     await stage.task.deliver("input", chunk(0, 3))
     [parked] = await stage.points.standstill(lambda: int(stage.task.busy))
     assert (parked.job, parked.partition) == ("job", 0)

@@ -62,8 +62,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.child.kill()
 
 
-def test_after_sink_is_output_without_a_commit(stage: Stage) -> None:
-    watcher = stage.watch(CrashPoint.AFTER_SINK)
+@pytest.mark.parametrize("point", [CrashPoint.AFTER_SINK, CrashPoint.AFTER_COMMIT])
+def test_after_sink_is_output_without_a_commit(stage: Stage, point: CrashPoint) -> None:
+    watcher = stage.watch(point)
     stage.rows = 2
     stage.draft("commits", 0)
     reached = watcher.reached(within=WITHIN)

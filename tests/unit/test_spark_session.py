@@ -6,7 +6,7 @@ import pytest
 
 from engines.contract import Profile
 from engines.java import Java
-from engines.spark.session import archive, environment, settings
+from engines.spark.session import archive, environment, settings, source_options
 
 JAVA = Java(path=Path("/j/bin/java"), home=Path("/j"), version="17.0.15", source="PATH")
 JARS = (Path("/jars/a.jar"), Path("/jars/b.jar"))
@@ -34,6 +34,14 @@ def test_both_profiles_mean_the_same() -> None:
     means = [name for name in suite if ("streaming" in name and "polling" not in name) or "timeZone" in name]
     assert means
     assert {name: suite[name] for name in means} == {name: bench[name] for name in means}
+
+
+def test_as_shipped_means_without_our_settings() -> None:
+    shipped = settings(Profile.SUITE, jobs=1, classpath=JARS, local_dir=Path("/local"), java=JAVA, variant="shipped")
+    assert not [name for name in shipped if "codegen" in name or "stateStore" in name or "FileManager" in name]
+    assert shipped["spark.driver.extraJavaOptions"] == "-Duser.timezone=UTC"
+    assert "kafka.fetch.max.wait.ms" in source_options("")
+    assert "kafka.fetch.max.wait.ms" not in source_options("shipped")
 
 
 @pytest.mark.parametrize(("jobs", "delay"), [(1, "10ms"), (7, "70ms"), (20, "200ms"), (40, "200ms")])

@@ -32,11 +32,11 @@ Make = Callable[[RunDirs, Child], Deployment]
 
 def faust(dirs: RunDirs, child: Child) -> Deployment:
     plan = Plan(
-        bootstrap="", group="group", member="group-0", session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
+        bootstrap="", group="group", member="group", session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
         commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", jobs=[],
     )  # fmt: skip
-    deployment = FaustDeployment(plan, [], MemoryLog(), dirs)
-    deployment._child = child
+    deployment = FaustDeployment(plan, [], MemoryLog(), dirs, workers=1)
+    deployment._crew._workers[0] = child
     return deployment
 
 

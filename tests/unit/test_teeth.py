@@ -31,8 +31,10 @@ from semantics.rules import (
     NullJoinKey,
     NullKey,
     NullTime,
+    OperatorClock,
     OuterNull,
     OwnConditionFalse,
+    RecoveredState,
     RestartClock,
     RowLateness,
     Rules,
@@ -43,7 +45,7 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.timeline import Crash
+from semantics.timeline import Crash, Scale
 from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
@@ -83,8 +85,11 @@ RULE_CAUGHT_BY = {
     Rules(watermark_resolution=WatermarkResolution.MILLISECOND): {"SW-14", "SSJ-19"},
     Rules(watermark_start=WatermarkStart.EPOCH): {"WM-15", "SW-15"},
     Rules(filtered_clock=FilteredClock.IGNORED): {"WM-17", "WM-18"},
-    Rules(multi_input=MultiInput.MAX): {"SSJ-06", "SSJ-22"},
+    Rules(multi_input=MultiInput.MAX): {"SSJ-06", "SSJ-22", "CH-14"},
+    Rules(operator_clock=OperatorClock.QUERY): {"CH-20", "CH-21"},
     Rules(window_close=Close.AFTER_END): {"WM-02", "TW-15"},
+    Rules(window_close=Close.NEVER): {"WM-02", "TW-18", "ST-10"},
+    Rules(session_close=Close.NEVER): {"SW-01", "SW-10"},
     Rules(session_close=Close.AFTER_END): {"SW-05", "SW-18"},
     Rules(session_touch=SessionTouch.SPLIT): {"SW-02", "SW-06"},
     Rules(session_lateness=SessionLateness.OWN_SPAN): {"SW-07", "SW-08"},
@@ -110,8 +115,10 @@ RULE_CAUGHT_BY = {
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
     Rules(average=Average.DOUBLE): {"AG-02", "AG-03"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
+    Rules(recovered_state=RecoveredState.AHEAD): {"EO-01", "EO-02", "EO-10"},
+    Rules(recovered_state=RecoveredState.BY_CHANCE): {"EO-01", "EO-02", "EO-14"},
 }
-PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash) for step in e.timeline)]
+PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 
 
 async def verdicts(variant: str, folder: Path) -> dict[str, Value]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from engines.waves import SIZE, beats, waves
 from semantics.catalogue import all_expectations, find
-from semantics.timeline import Crash, Restart
+from semantics.timeline import Crash, Restart, Scale
 
 
 def test_everyone_plays_once_and_crashes_alone() -> None:
@@ -21,7 +21,7 @@ def test_everyone_plays_once_and_crashes_alone() -> None:
 def test_restarts_of_a_wave_are_the_same_and_fall_on_one_beat() -> None:
     for wave in waves(all_expectations()):
         for beat in beats([e.timeline for e in wave]):
-            kinds = {wave[at].timeline[step] for at, step in beat if isinstance(wave[at].timeline[step], Restart)}
+            kinds = {step for step in (wave[at].timeline[n] for at, n in beat) if isinstance(step, Restart | Scale)}
             assert not kinds or (len(kinds) == 1 and all(wave[at].timeline[step] in kinds for at, step in beat))
 
 

@@ -1,0 +1,146 @@
+"""Several workers, and a broker that goes away: what the catalogue cannot script, on the real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from engines.broker.kraft import Broker
+from engines.broker.log import KafkaLog
+from engines.contract import Job, Message, Place, RunDirs, Settings, Status
+from engines.errors import EngineFailed
+from engines.faust.engine import ENGINE, FaustDeployment
+from engines.faust.task import FATAL_EXIT
+from engines.process import Child
+from engines.wire import encode_event, row_decoder
+from semantics.pipeline import Aggregate, Emit, Function, Source
+from semantics.rows import Row
+from semantics.timeline import CrashPoint, Event
+
+pytestmark = pytest.mark.integration
+
+WITHIN = timedelta(seconds=60)
+COUNT = Aggregate(Source(), (Function.COUNT,), emit=Emit.UPDATE)
+_numbers = itertools.count()
+
+
+class Counting:
+    """A running count over two partitions, key a in the first and key b in the second."""
+
+    def __init__(self, log: KafkaLog, deployment: FaustDeployment, job: Job) -> None:
+        self.log, self.deployment, self.job = log, deployment, job
+        self.ends: dict[Place, int] = {(job.inputs["in"], partition): 0 for partition in range(2)}
+        self.read: dict[Place, int] = {}
+        self.seen: dict[str, list[int]] = {"a": [], "b": []}
+
+    def send(self, keys: str = "ab") -> None:
+        batches: dict[Place, list[Message]] = {}
+        for key in keys:
+            place = self.job.inputs["in"], "ab".index(key)
+            batches.setdefault(place, []).append(encode_event(Event(key, 0)))
+        self.ends.update(self.log.append(batches))
+
+    async def settle(self) -> None:
+        [answer] = (await self.deployment.settle({self.job.name: self.ends}, within=WITHIN)).values()
+        assert answer.status is Status.SETTLED, answer.detail
+        self.look(answer.ends)
+
+    def look(self, ends: Mapping[Place, int]) -> None:
+        decode = row_decoder(COUNT)
+        ranges = {place: (self.read.get(place, 0), end) for place, end in ends.items()}
+        for messages in self.log.read(ranges).values():
+            for message in messages:
+                row: Row = decode(message.value or b"")
+                assert row.key is not None
+                self.seen[row.key].append(dict(row.values)["n"])  # type: ignore[union-attr]
+        self.read.update(ends)
+
+    def everything(self) -> None:
+        """Read the output to its end, whoever wrote it."""
+        # A client that was there before the broker went away would ask by a leader's epoch that is over.
+        with KafkaLog(self.log.bootstrap) as fresh:
+            self.look(fresh.ends([(self.job.output, partition) for partition in range(2)]))
+
+    @property
+    def workers(self) -> list[Child]:
+        return list(self.deployment._crew.children)
+
+
+@asynccontextmanager
+async def counting(bootstrap: str, folder: Path, workers: int) -> AsyncIterator[Counting]:
+    name = f"workers-{os.getpid()}-{next(_numbers)}"
+    job = Job(name, COUNT, {"in": f"{name}-in"}, f"{name}-out", f"{name}-dead", 2)
+    dirs = RunDirs(logs=folder / "logs", durable=folder / "durable", state=folder / "state")
+    for path in (dirs.logs, dirs.durable, dirs.state):
+        path.mkdir()
+    with KafkaLog(bootstrap) as log:
+        log.create(dict.fromkeys([job.inputs["in"], job.output, job.dead_letters], 2))
+        async with await ENGINE.deploy([job], log=log, dirs=dirs, settings=Settings(workers=workers)) as deployment:
+            yield Counting(log, deployment, job)
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    with Broker(logs=tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.mark.parametrize("point", [CrashPoint.AFTER_PROCESS, CrashPoint.AFTER_SINK])
+async def test_a_zombie_writes_nothing_that_anybody_sees(broker: str, tmp_path: Path, point: CrashPoint) -> None:
+    """A worker that stood still, was taken for dead, and wakes up in the middle of its commit."""
+    async with counting(broker, tmp_path, workers=2) as stage:
+        stage.send()
+        await stage.settle()
+        await stage.deployment.arm(point)
+        stage.send("a")
+        [zombie] = (await stage.deployment.reached(within=WITHIN)).who
+        assert isinstance(zombie, Child)
+        [survivor] = [worker for worker in stage.workers if worker is not zombie]
+        zombie.pause()
+        await survivor.request("arm", within=WITHIN, point=None)
+        await stage.settle()
+        stage.send()
+        await stage.settle()
+        waking = asyncio.create_task(zombie.request("arm", within=WITHIN, point=None))
+        zombie.resume()
+        with pytest.raises(EngineFailed, match=f"exit code {FATAL_EXIT}"):
+            await asyncio.gather(waking, zombie.request("reached", within=WITHIN))
+        assert "Fenced" in zombie.log.read_text()
+        await stage.deployment.scale(1)
+        stage.send()
+        await stage.settle()
+        stage.everything()
+        assert stage.seen == {"a": [1, 2, 3, 4], "b": [1, 2, 3]}
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+async def test_a_broker_that_goes_and_comes_back_is_waited_for(tmp_path: Path, own_broker: Broker, kill: bool) -> None:
+    async with counting(own_broker.bootstrap, tmp_path, workers=2) as stage:
+        stage.send()
+        await stage.settle()
+        await asyncio.to_thread(own_broker.bounce, kill=kill)
+        assert all(worker.alive() for worker in stage.workers)
+        stage.send()
+        await stage.settle()
+        stage.everything()
+        assert stage.seen == {"a": [1, 2], "b": [1, 2]}
+
+
+async def test_a_worker_that_leaves_hands_its_work_over_at_once(broker: str, tmp_path: Path) -> None:
+    """Three workers for two partitions: one is idle; then the busy ones go, one by one."""
+    async with counting(broker, tmp_path, workers=3) as stage:
+        for left in (2, 1, 2, 1):
+            stage.send()
+            await stage.settle()
+            await stage.deployment.scale(left)
+        stage.send()
+        await stage.settle()
+        stage.everything()
+        assert stage.seen == {"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5]}

@@ -28,8 +28,8 @@ class Kept:
 
     id: str
     time_us: int | None
-    settled: bool
     value: int | None
+    settled: bool
 
 
 class Side:
@@ -102,7 +102,7 @@ class IntervalJoin(Operator):
     def take(self, event: Event, before: int, side: int) -> Missed | None:
         is_left = side == 0
         own, other = (self.left, self.right) if is_left else (self.right, self.left)
-        row = Kept(event.id, event.time_us, settled=not own.preserved, value=event.value)
+        row = Kept(event.id, event.time_us, event.value, settled=not own.preserved)
         late = own.clocked and row.time_us is not None and self.is_late(row.time_us, before)
         if late and not (own.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
             return Missed()
@@ -195,16 +195,20 @@ class IntervalJoin(Operator):
         return (key for side in (self.left, self.right) for key, rows in side.rows.items() for _ in rows)
 
     def dump(self) -> Dump:
-        def kept(side: Side) -> Iterator[Dump]:
-            return ((key, k.id, k.time_us, k.settled, k.value) for key, rows in side.rows.items() for k in rows)
-
-        return tuple(tuple(sorted(kept(side), key=repr)) for side in (self.left, self.right))
+        rows = (
+            (number, key, row.id, row.time_us, row.value, row.settled)
+            for number, side in enumerate((self.left, self.right))
+            for key, rows in side.rows.items()
+            for row in rows
+        )
+        return tuple(sorted(rows, key=repr))
 
     def load(self, dump: Dump) -> None:
-        for side, kept in zip((self.left, self.right), dump, strict=True):
+        sides = self.left, self.right
+        for side in sides:
             side.rows = {}
-            for key, *row in kept:
-                side.rows.setdefault(key, []).append(Kept(*row))
+        for number, key, *row in dump:
+            sides[number].rows.setdefault(key, []).append(Kept(*row))
         self.due = BEFORE_ALL
 
     def is_over(self, side: Side, time_us: int, watermark: int) -> bool:

@@ -295,6 +295,12 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             said_no("fact/once-closes-windows"),
         ),
         Claim(
+            "TR-e",
+            "The once trigger reads in batches of the limit that is set.",
+            "recipes for backfills",
+            said_no("fact/once-keeps-rate-limit"),
+        ),
+        Claim(
             "TR-b",
             "Continuous mode is the way to low latency, for aggregations and deduplication too.",
             "comparisons of engines",

@@ -155,6 +155,7 @@ class Task:
             if usable is not None and self._enter(usable, partials) and self._sources[usable.input].late_output:
                 self.dead.append((event, "late"))
         for node in self.nodes:
+            node.operator.speak()
             node.operator.close(node.mark.now)
             self._say(node, partials)
             self.dup += node.operator.dup
@@ -183,13 +184,16 @@ class Task:
         if event.time_us is None and not node.operator.takes_null_times:
             return False
         missed = node.operator.take(event, node.mark.before, side)
+        if self.rules.watermark_advance is WatermarkAdvance.RECORD:
+            node.operator.speak()
+        self._say(node, partials)
         if missed is None:
-            self._say(node, partials)
-        elif node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
+            return False
+        if node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
             partials.update((node.mark, event.key, event.partition, span) for span in missed.spans)
         elif missed.wholly:
             self.late += 1
-        return missed is not None and missed.wholly
+        return missed.wholly
 
     def _say(self, node: Node, partials: set[object]) -> None:
         """Pass on an operator's new rows."""

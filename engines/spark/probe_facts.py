@@ -1,8 +1,4 @@
-"""How the questions of `facts.py` are answered, each by a few rows. Runs in the child: it imports pyspark.
-
-The input is the memory stream of Spark's own tests, because a fact needs exact batches; it is reached through the
-gateway, as PySpark has none.
-"""
+"""How the questions of `facts.py` are answered, each by a few rows. Runs in the child: it imports pyspark."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,102 +15,29 @@ from pyspark.sql import DataFrame, GroupedData, SparkSession
 from pyspark.sql import functions as sf
 
 from engines.spark.checkpoint import Checkpoint, Journal
+from engines.spark.probe_stream import START_S, Stream, batch_reports, dropped, listed, rows_out, state_rows
 
 Found = tuple[bool, str]
 """Yes or no, and what that rests on."""
 
-_START_S = 1_767_225_600
 _SLOW_MS = 20_000
-
-
-@dataclass(slots=True)
-class Stream:
-    """A memory stream of k, i, v, t (seconds from a start), and queries on it with one checkpoint."""
-
-    spark: SparkSession
-    folder: Path
-    _feed: Any = field(init=False)
-    _sinks: int = 0
-
-    def __post_init__(self) -> None:
-        jvm = self.spark._jvm
-        module = getattr(getattr(jvm.org.apache.spark.sql.execution.streaming.runtime, "MemoryStream$"), "MODULE$")
-        self._feed = module.apply(self.spark._jsparkSession, 1, jvm.org.apache.spark.sql.Encoders.STRING())
-
-    def frame(self, delay: str = "0 seconds") -> DataFrame:
-        """Return the stream behind a watermark; without one if `delay` is empty."""
-        raw = DataFrame(self._feed.toDF(), self.spark)
-        events = raw.select(sf.from_json("value", "k string, i string, v long, t double").alias("e")).select("e.*")
-        timed = events.withColumn("t", sf.timestamp_seconds(sf.col("t") + _START_S))
-        return timed.withWatermark("t", delay) if delay else timed
-
-    def add(self, *times: float, i: str = "") -> None:
-        """Append events of key a at these seconds, each with its time as id unless told, and value 1, as one batch."""
-        lines = self.spark._jvm.java.util.ArrayList()
-        for t in times:
-            lines.add(json.dumps({"k": "a", "i": i or str(t), "v": 1, "t": t}))
-        self._feed.addData(self.spark._jvm.scala.jdk.javaapi.CollectionConverters.asScala(lines).toSeq())
-
-    def start(self, frame: DataFrame, mode: str = "update", **options: str) -> Any:
-        """Start a query into nothing, on the folder's checkpoint."""
-        writer = frame.writeStream.format("noop").outputMode(mode).options(**options)
-        return writer.option("checkpointLocation", str(self.folder / "checkpoint")).start()
-
-    def play(self, frame: DataFrame, *batches: tuple[float, ...], mode: str = "update") -> list[dict[str, Any]]:
-        """Run the frame over these batches, each to its end; return the reports of the batches that were run."""
-        query = self.start(frame, mode)
-        try:
-            for batch in batches:
-                self.add(*batch)
-                query.processAllAvailable()
-            return _batches(query)
-        finally:
-            query.stop()
-
-    def once(self, frame: DataFrame, **trigger: Any) -> int:
-        """Run the frame under a trigger that ends by itself; return how many rows came out."""
-        writer = frame.writeStream.format("noop").outputMode("append").trigger(**trigger)
-        query = writer.option("checkpointLocation", str(self.folder / "checkpoint")).start()
-        query.awaitTermination()
-        return sum(map(_out, _batches(query)))
-
-
-def _batches(query: Any) -> list[dict[str, Any]]:
-    """Return the reports of batches; those of idling say nothing."""
-    reports = [json.loads(report.json) for report in query.recentProgress]
-    return [report for report in reports if "addBatch" in report["durationMs"]]
-
-
-def _out(report: dict[str, Any]) -> int:
-    return int(report["sink"]["numOutputRows"])
-
-
-def _state(report: dict[str, Any]) -> int:
-    return sum(int(operator["numRowsTotal"]) for operator in report["stateOperators"])
-
-
+"""How long a batch takes that is to be stopped."""
 _FAR = ((1.0,), (1000.0,), (2000.0,), (3000.0,))
 """Four events, each far behind the watermark of the next."""
 
 
 def _forgets(dedup: Callable[[DataFrame], DataFrame], delay: str = "0 seconds") -> Callable[[Stream], Found]:
     def find(stream: Stream) -> Found:
-        sizes = [_state(report) for report in stream.play(dedup(stream.frame(delay)), *_FAR, mode="append")]
-        return sizes[-1] < len(_FAR), f"rows of state after each batch of four far apart: {_listed(sizes)}"
+        sizes = [state_rows(report) for report in stream.play(dedup(stream.frame(delay)), *_FAR, mode="append")]
+        return sizes[-1] < len(_FAR), f"rows of state after each batch of four far apart: {listed(sizes)}"
 
     return find
 
 
 def _dedup_passes_late(stream: Stream) -> Found:
     reports = stream.play(stream.frame().dropDuplicates(["i"]), (1000.0,), (1.0,), mode="append")
-    passed = sum(map(_out, reports))
-    return passed == 2, f"{_dropped(reports)} dropped as late, {passed} of 2 passed"
-
-
-def _dropped(reports: list[dict[str, Any]]) -> int:
-    return sum(
-        int(operator["numRowsDroppedByWatermark"]) for report in reports for operator in report["stateOperators"]
-    )
+    passed = sum(map(rows_out, reports))
+    return passed == 2, f"{dropped(reports)} dropped as late, {passed} of 2 passed"
 
 
 def _dedup_in_foreach_batch(stream: Stream) -> Found:
@@ -136,7 +58,7 @@ def _dedup_in_foreach_batch(stream: Stream) -> Found:
 
 def _complete_drops_late(stream: Stream) -> Found:
     reports = stream.play(_windows(stream), (1000.0,), (1.0,), mode="complete")
-    return _dropped(reports) > 0, f"{_dropped(reports)} dropped, {_state(reports[-1])} windows in the state"
+    return dropped(reports) > 0, f"{dropped(reports)} dropped, {state_rows(reports[-1])} windows in the state"
 
 
 def _windows(stream: Stream, size: str = "10 seconds") -> DataFrame:
@@ -184,7 +106,7 @@ def _name_change(stream: Stream) -> Found:
         query = stream.start(stream.frame(""), "append", queryName=name)
         stream.add(*times)
         query.processAllAvailable()
-        read.append(sum(report["numInputRows"] for report in _batches(query)))
+        read.append(sum(report["numInputRows"] for report in batch_reports(query)))
         query.stop()
     return read[1] != 1, f"{read[0]} rows under the first name, {read[1]} new under the second"
 
@@ -194,7 +116,7 @@ def _batch_ids(stream: Stream) -> Found:
     for number in range(2):
         fresh = Stream(stream.spark, stream.folder / str(number))
         ids.append([report["batchId"] for report in fresh.play(fresh.frame(""), (1.0,), (2.0,), mode="append")])
-    return ids[0] == ids[1], f"batches {_listed(ids[0])}, and {_listed(ids[1])} with a new checkpoint"
+    return ids[0] == ids[1], f"batches {listed(ids[0])}, and {listed(ids[1])} with a new checkpoint"
 
 
 def _location_required(stream: Stream) -> Found:
@@ -210,7 +132,7 @@ def _location_required(stream: Stream) -> Found:
 def _checkpoint_tree(stream: Stream) -> Found:
     stream.play(_windows(stream), (1.0,))
     names = sorted(path.name for path in (stream.folder / "checkpoint").iterdir() if not path.name.startswith("."))
-    return bool({"progress", "sinks"} & set(names)), _listed(names)
+    return bool({"progress", "sinks"} & set(names)), listed(names)
 
 
 def _stop_waits(stream: Stream) -> Found:
@@ -250,6 +172,39 @@ def _closes(**trigger: Any) -> Callable[[Stream], Found]:
     return find
 
 
+def _closes_running(stream: Stream) -> Found:
+    came = sum(map(rows_out, stream.play(_windows(stream), (1.0, 100.0), mode="append")))
+    return came > 0, f"{came} of 1 closed windows came out"
+
+
+def _keeps_limit(**trigger: Any) -> Callable[[Stream], Found]:
+    def find(stream: Stream) -> Found:
+        source = stream.folder / "in"
+        source.mkdir()
+        for number in range(3):
+            (source / f"{number}.txt").write_text("x\n")
+        read = stream.spark.readStream.option("maxFilesPerTrigger", 1).text(str(source))
+        writer = read.writeStream.format("noop").option("checkpointLocation", str(stream.folder / "checkpoint"))
+        query = writer.trigger(**trigger).start()
+        query.awaitTermination()
+        sizes = [report["numInputRows"] for report in batch_reports(query)]
+        return max(sizes) == 1, f"3 files of a row, 1 a trigger: batches of {listed(sizes)}"
+
+    return find
+
+
+def _trigger_change(stream: Stream) -> Found:
+    frame, read = stream.frame(""), []
+    triggers: list[dict[str, Any]] = [{"processingTime": "0 seconds"}, {"availableNow": True}, {"once": True}]
+    for number, trigger in enumerate(triggers):
+        stream.add(float(number))
+        query = stream.start(frame, "append", trigger)
+        query.processAllAvailable() if number == 0 else query.awaitTermination()
+        read.append(sum(report["numInputRows"] for report in batch_reports(query)))
+        query.stop()
+    return read != [1, 1, 1], f"one new row each under processing time, available-now and once: {listed(read)} read"
+
+
 def _adaptive(frame: Callable[[Stream], DataFrame]) -> Callable[[Stream], Found]:
     def find(stream: Stream) -> Found:
         query = stream.start(frame(stream))
@@ -268,7 +223,7 @@ def _adaptive(frame: Callable[[Stream], DataFrame]) -> Callable[[Stream], Found]
 def _reported(*words: str) -> Callable[[Stream], Found]:
     def find(stream: Stream) -> Found:
         report = stream.play(_windows(stream), (1.0,))[0]
-        return any(word in json.dumps(report) for word in words), f"durationMs: {_listed(sorted(report['durationMs']))}"
+        return any(word in json.dumps(report) for word in words), f"durationMs: {listed(sorted(report['durationMs']))}"
 
     return find
 
@@ -281,7 +236,7 @@ def _udf_time(stream: Stream) -> Found:
     log = Checkpoint(stream.folder / "checkpoint")
     mark = log.watermark_us(log.last(Journal.COMMITTED))
     moved = (
-        "no watermark" if mark is None else f"watermark at {mark // 1_000_000 - _START_S} s after events at 1 and 100"
+        "no watermark" if mark is None else f"watermark at {mark // 1_000_000 - START_S} s after events at 1 and 100"
     )
     return mark is None, moved
 
@@ -335,10 +290,6 @@ def _setting(name: str) -> Callable[[Stream], Found]:
     return lambda stream: (stream.spark.conf.isModifiable(name), name)
 
 
-def _listed(values: Any) -> str:
-    return ", ".join(map(str, values))
-
-
 _JSON = "from_json('{\"a\":', 'a int')"
 FACTS: dict[str, Callable[[Stream], Found]] = {
     "dedup-by-id-forgets": _forgets(lambda f: f.dropDuplicates(["i"])),
@@ -362,6 +313,10 @@ FACTS: dict[str, Callable[[Stream], Found]] = {
     "second-run-stops-first": _second_run,
     "once-closes-windows": _closes(once=True),
     "available-now-closes-windows": _closes(availableNow=True),
+    "processing-time-closes-windows": _closes_running,
+    "once-keeps-rate-limit": _keeps_limit(once=True),
+    "available-now-keeps-rate-limit": _keeps_limit(availableNow=True),
+    "trigger-change-reprocesses": _trigger_change,
     "adaptive-stateful": _adaptive(lambda stream: stream.frame("").groupBy("k").count()),
     "adaptive-stateless": _adaptive(lambda stream: stream.frame("").repartition(2, "k")),
     "progress-has-scheduling-delay": _reported("schedulingDelay", "totalDelay", "processingDelay"),

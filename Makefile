@@ -29,10 +29,10 @@ compare: setup ## the core expectations and a short benchmark on Faust and Spark
 compare-all: setup ## all expectations on all engines, every planted bug, and all scenarios
 	@$(PYTHON) -m bench compare --all
 
-docs: setup ## write docs/ anew from the catalogue
+docs: setup ## write docs/ anew from the catalogue and the records
 	@$(PYTHON) -m bench.pages
 
-readme: setup ## write the results of recorded runs into README.md: make readme RUNS="runs/A runs/B"
+readme: setup ## write the results of recorded runs into README.md and docs/verdicts.json: make readme RUNS="runs/A runs/B"
 	@$(PYTHON) -m bench.readme $(RUNS)
 
 lock: ## write requirements/ anew from pyproject.toml (needs uv)

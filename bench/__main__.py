@@ -31,10 +31,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    commands = top.add_subparsers(dest="command", metavar="[doctor | compare | check | report | explain | list]")
+    commands = top.add_subparsers(
+        dest="command", metavar="[doctor | compare | probe | check | report | explain | list]"
+    )
     commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
     compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
     compare.add_argument("--all", action="store_true", help="all expectations, engines, planted bugs and scenarios")
+    probe = commands.add_parser("probe", help="ask an engine what it runs and refuses, and compare with the record")
+    probe.add_argument(
+        "--engine", dest="on", required=True, metavar="NAME", help=f"one of {', '.join(registry.names())}"
+    )
+    probe.add_argument("--only", action="append", default=[], metavar="ID", help="repeatable: such as join/inner")
+    probe.add_argument("--record", action="store_true", help="write the answers as those of this version")
+    probe.add_argument("--json", dest="as_json", action="store_true", help="the answers on stdout")
     _of_records(commands)
     for command in (top, compare):
         # A subcommand's own default would overwrite what was said before it.
@@ -110,6 +119,10 @@ def _run(asked: argparse.Namespace) -> int:
 
             extent = compare.everything() if asked.all else compare.core()
             return compare.main(broker=asked.broker, output=asked.output, seed=asked.seed, extent=extent)
+        case "probe":
+            from bench.probing import main as probe
+
+            return probe(asked.on, only=asked.only, record=asked.record, as_json=asked.as_json)
         case "check":
             from bench.check import main as check
 

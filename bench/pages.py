@@ -1,6 +1,7 @@
 """`python -m bench.pages`: the pages in docs/ that are written by the catalogue itself, so that they cannot be wrong.
 
-A page for each family of expectations, one for the rules, one for the teeth. A test writes them again and compares.
+A page for each family of expectations, one for the rules, one for the teeth, one for what probing an engine found, one
+for what is commonly said. A test writes them again and compares.
 """
 
 from __future__ import annotations
@@ -11,11 +12,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench import recorded
+from bench.claimed import CLAIMS
+from bench.claims import Records, claims_page
 from bench.drawing import draw
 from bench.foretold import Foretold, declarations, foretell
+from bench.support import support_page
 from bench.tables import rules_page, teeth_page
 from bench.words import describe
+from engines import probing, registry
 from engines.contract import Declaration
+from engines.probing import Prober
 from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
 from semantics.notation import print_row, print_step, print_time
@@ -41,6 +48,9 @@ async def pages() -> dict[Path, str]:
     made[Path("expectations") / "README.md"] = _index(declared)
     made[Path("rules.md")] = rules_page(declared)
     made[Path("teeth.md")] = await teeth_page()
+    probers = [prober for name in registry.names() if (prober := registry.prober(name))]
+    made |= {Path(f"{prober.engine}-support.md"): support_page(prober) for prober in probers}
+    made[Path("claims.md")] = _claims(probers)
     return {path: f"{MADE}\n\n{text.strip()}\n" for path, text in made.items()}
 
 
@@ -64,6 +74,13 @@ def main() -> int:
             path.unlink()
         print(path.relative_to(ROOT.parent))
     return 0
+
+
+def _claims(probers: Sequence[Prober]) -> str:
+    probed = {prober.engine: probing.load(prober.record) for prober in probers}
+    versions = {f"{name} {version}" for record in probed.values() for name, version in record.versions.items()}
+    records = Records(recorded.load(), {engine: record.answers for engine, record in probed.items()})
+    return claims_page(CLAIMS, records, ", ".join(sorted(versions)))
 
 
 def _index(declared: Mapping[str, Declaration]) -> str:

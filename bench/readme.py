@@ -1,5 +1,7 @@
 """`python -m bench.readme RUN...`: write what recorded runs found into README.md, between its two marks.
 
+Their verdicts go into docs/verdicts.json too, of which `make docs` makes docs/claims.md.
+
 No figure there is typed by hand: the matrix comes from the runs' verdicts, the table from their benchmarks.
 """
 
@@ -12,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from bench import matrix
+from bench import matrix, recorded
 from bench.plan import SCENARIOS
 from bench.suite import read_verdicts
 from engines.errors import CorruptRun
@@ -57,9 +59,10 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         print("usage: python -m bench.readme RUN [RUN ...]", file=sys.stderr)
         return 2
-    page = Path("README.md")
+    page, folders = Path("README.md"), [Path(argument) for argument in arguments]
     try:
-        page.write_text(insert(page.read_text(), results([Path(argument) for argument in arguments])))
+        page.write_text(insert(page.read_text(), results(folders)))
+        recorded.save(recorded.record(folders))
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

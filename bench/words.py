@@ -10,25 +10,32 @@ from semantics.pipeline import (
     Aggregate,
     Dedup,
     Emit,
+    Explode,
     Filter,
     Hopping,
     Join,
     KeyBy,
+    PairTime,
     Pipeline,
     Select,
     Session,
+    Source,
     Stream,
     Tumbling,
+    Union,
+    Watermark,
     Window,
-    source,
+    inputs,
+    origin,
+    sources,
     steps,
-    streams,
 )
 
 
 def describe(pipeline: Pipeline) -> str:
     """Return what the pipeline computes and how far its watermarks stand behind."""
-    return "; ".join([*_what(pipeline), *(_input(stream) for stream in streams(pipeline))])
+    reads = inputs(pipeline) if isinstance(pipeline, Aggregate | Dedup | Join) else (pipeline,)
+    return "; ".join([*_what(pipeline), *map(_input, reads)])
 
 
 def seconds(duration: timedelta) -> str:
@@ -44,10 +51,12 @@ def _what(pipeline: Pipeline) -> Iterator[str]:
             over = "for ever" if window is None else f"in {_window(window)}"
             yield f"{names} by key {over}"
             yield "a row once, when its window closes" if emit is Emit.FINAL else "a row at every change"
-        case Join(left, right, lo=lo, hi=hi, how=how):
-            sides = f"{source(left).name} and {source(right).name}"
+        case Join(left, right, lo=lo, hi=hi, how=how, time=time):
+            sides = f"{_names(left)} and {_names(right)}"
             bounds = f"{seconds(lo)} <= right time - left time <= {seconds(hi)}"
             yield f"{how.value} join of {sides} by key where {bounds}"
+            if time is not PairTime.LATER:
+                yield f"a pair has the {time.value} time"
         case Dedup(horizon=horizon):
             yield f"the first of each key and id, remembered for {seconds(horizon)}"
         case _:
@@ -70,16 +79,31 @@ def _window(window: Window) -> str:
 
 
 def _input(stream: Stream) -> str:
-    origin = source(stream)
-    clock = (
-        "no watermark" if origin.delay is None else f"watermark {seconds(origin.delay)} behind the highest time seen"
-    )
-    name = "" if origin.name == "in" else f"input {origin.name}: "
-    return ", ".join([f"{name}{clock}", *(_step(step) for step in steps(stream))])
+    match origin(stream):
+        case Source(name, delay=delay):
+            clock = "no watermark" if delay is None else _clock(delay)
+            start = f"{'' if name == 'in' else f'input {name}: '}{clock}"
+        case Union(streams):
+            start = f"the union of ({'), ('.join(map(_input, streams))})"
+        case node:
+            start = f"the rows of ({describe(node)})"
+    return ", ".join([start, *map(_step, steps(stream))])
 
 
-def _step(step: Filter | Select | KeyBy) -> str:
+def _clock(delay: timedelta) -> str:
+    return f"watermark {seconds(delay)} behind the highest time seen"
+
+
+def _names(stream: Stream) -> str:
+    return " with ".join(source.name for source in sources(stream))
+
+
+def _step(step: Filter | Select | KeyBy | Explode | Watermark) -> str:
     match step:
+        case Explode(most=most):
+            return f"makes v events (at most {most}) of one of value v"
+        case Watermark(delay=delay):
+            return f"there a {_clock(delay)}"
         case Filter(where=where):
             return f"keeps events where {where}"
         case Select(value=value):

@@ -6,9 +6,17 @@ from importlib import import_module
 
 from engines.contract import Engine
 from engines.errors import EnvironmentNotReady
+from engines.probing import Prober
 from semantics.errors import UnknownName, did_you_mean
 
-_ROOMS = {"reference": "engines.reference.engine", "faust": "engines.faust.engine", "spark": "engines.spark.engine"}
+_ROOMS = {
+    "reference": "engines.reference.engine",
+    "faust": "engines.faust.engine",
+    "faust-stock": "engines.faust_stock.engine",
+    "spark": "engines.spark.engine",
+}
+
+_PROBERS = {"spark": "engines.spark.probe"}
 
 
 def names() -> tuple[str, ...]:
@@ -35,6 +43,15 @@ def require(name: str) -> tuple[Engine, str]:
     if missing:
         raise EnvironmentNotReady(f"Engine {engine.name} cannot run here: {missing}")
     return engine, variant
+
+
+def prober(name: str) -> Prober | None:
+    """Return how the named engine is probed; None if it has no probes. Raises `UnknownName`."""
+    engine, _ = get(name)
+    if engine.name not in _PROBERS:
+        return None
+    found: Prober = import_module(_PROBERS[engine.name]).PROBER
+    return found
 
 
 def installed() -> tuple[str, ...]:

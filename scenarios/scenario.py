@@ -15,7 +15,7 @@ import numpy as np
 
 from semantics.errors import WeirError
 from semantics.oracle.simple import through
-from semantics.pipeline import Aggregate, Emit, Function, Pipeline, Source, rekeyed, source, sources, steps
+from semantics.pipeline import Aggregate, Emit, Function, Pipeline, Source, flat, rekeyed, sources, steps
 from semantics.time import us
 from semantics.timeline import SENTINEL_KEY, Event, sentinel
 
@@ -133,6 +133,8 @@ class Scenario:
 
 def _unjudged(pipeline: Pipeline) -> str:
     """Return why rows of a pipeline cannot be told right from wrong one by one; empty if they can."""
+    if not flat(pipeline):
+        return "the bench feeds one input to one operator, with filters, selects and key_bys before it."
     match pipeline:
         case Aggregate(window=None, functions=functions):
             return "" if Function.COUNT in functions else (
@@ -143,7 +145,7 @@ def _unjudged(pipeline: Pipeline) -> str:
         case Aggregate(input=stream):
             if rekeyed(pipeline):
                 return "at the end every window is closed by an event of our own, whose rows a key_by would hide."
-            if through(steps(stream), sentinel(source(stream).name, 0, 0)) is None:
+            if not through(steps(stream), sentinel(sources(stream)[0].name, 0, 0)):
                 return (
                     f"let its filter pass key {SENTINEL_KEY!r}, value 1: the event of our own that closes all windows."
                 )

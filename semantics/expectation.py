@@ -11,15 +11,10 @@ from semantics.errors import InvalidTimeline
 from semantics.notation import parse_demand, parse_step, print_row
 from semantics.pipeline import (
     Aggregate,
-    Dedup,
-    Filter,
     Hopping,
     Join,
-    KeyBy,
     Pipeline,
-    Select,
     Session,
-    Source,
     Tumbling,
     sources,
 )
@@ -75,7 +70,9 @@ class Expectation:
                 return WindowRow(key, start, end, self._named(row, aggregate, values))
             case Join(), PairRow():
                 return row
-            case Source() | Filter() | Select() | KeyBy() | Dedup(), EventRow():
+            case ((Aggregate() | Join()), _):
+                pass
+            case _, EventRow():
                 return row
         raise InvalidTimeline(f"{self.id}: {print_row(row)} is no row of a {type(self.pipeline).__name__}.")
 

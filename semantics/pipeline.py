@@ -1,11 +1,12 @@
 """The algebra: what a job computes, as a tree of frozen values.
 
-A stream node passes events on; an aggregate or a join ends the tree. Whatever the contract says of their time,
-closing and lateness stands in `semantics/README.md`. Errors: `InvalidPipeline` at construction.
+Any node may feed any other: a row that feeds one is an event to it. Whatever the contract says of time, closing and
+lateness, and of the event that a row makes, stands in `semantics/README.md`. Errors: `InvalidPipeline` at construction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
@@ -40,6 +41,7 @@ class Filter:
     where: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.where, Kind.TRUTH, "A filter's condition")
 
 
@@ -51,6 +53,7 @@ class Select:
     value: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.value, Kind.INTEGER, "A value")
 
 
@@ -62,10 +65,64 @@ class KeyBy:
     key: Expr
 
     def __post_init__(self) -> None:
+        _reads(self.input)
         _yields(self.key, Kind.TEXT, "A key")
 
 
-Stream: TypeAlias = Source | Filter | Select | KeyBy
+@dataclass(frozen=True, slots=True)
+class Explode:
+    """Pass on v events for one of value v, of the same key and time: values 0 to v - 1, ids `id_0` to `id_(v-1)`.
+
+    One of value 0, below, or null is gone, as if filtered. `most` bounds what one event can become: above it, v counts
+    as `most`. The values tell the parts apart, so that whatever follows can show which of them it got.
+    """
+
+    input: Stream
+    most: int = field(default=100, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _reads(self.input)
+        if self.most < 1:
+            raise InvalidPipeline(f"An event becomes at least one: most is {self.most}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    """The events of all inputs as one stream; its watermark is the lowest of theirs."""
+
+    inputs: tuple[Stream, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) < 2:
+            raise InvalidPipeline("A union has two inputs or more.")
+        _apart(self.inputs, "A union's inputs")
+        if len({clocked(stream) for stream in self.inputs}) > 1:
+            raise InvalidPipeline(
+                "A watermark speaks for all inputs of a union: give every source a delay, or none and the union a"
+                " Watermark."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """A clock here instead of at the sources: it sees what has come this far, and nothing that was filtered before."""
+
+    input: Stream
+    delay: timedelta
+
+    def __post_init__(self) -> None:
+        _not_negative(self.delay, "a watermark's delay")
+        if clocked(self.input):
+            raise InvalidPipeline("There is a clock already: leave out the sources' delay, or this Watermark.")
+        for node in nodes(self.input):
+            if not isinstance(node, Source | Filter | Select | Explode | Union):
+                raise InvalidPipeline(
+                    f"A clock stands before the first {type(node).__name__}: behind it, time is what that says."
+                )
+
+
+Stream: TypeAlias = "Source | Filter | Select | KeyBy | Explode | Union | Watermark | Aggregate | Dedup | Join"
+"""Any node: what another one reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +214,12 @@ class Emit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """Group by key (and window) and aggregate. Without a window it runs for ever and speaks in updates."""
+    """Group by key (and window) and aggregate. Without a window it runs for ever and speaks in updates.
+
+    To the next operator a row is an event of its key, whose value is the first aggregate. That of a window has time
+    end - 1 us and id `start-end`, both in microseconds since 1970; that of a running aggregate has time and id of the
+    event that changed it.
+    """
 
     input: Stream
     functions: tuple[Function, ...] = (Function.COUNT,)
@@ -167,14 +229,14 @@ class Aggregate:
     """Of how many events COLLECT shows the values."""
 
     def __post_init__(self) -> None:
-        _stateless(self.input)
+        _reads(self.input)
         if self.at_most < 1:
             raise InvalidPipeline(f"A collection holds one value or more, not {self.at_most}.")
         if not self.functions or len(set(self.functions)) != len(self.functions):
             raise InvalidPipeline("An aggregate needs at least one function, each once.")
         if self.window is None and self.emit is Emit.FINAL:
             raise InvalidPipeline("An aggregate without a window never closes: say emit=Emit.UPDATE.")
-        if self.window is not None and self.emit is Emit.FINAL and clock(self.input) is None:
+        if self.window is not None and self.emit is Emit.FINAL and not clocked(self.input):
             raise InvalidPipeline("A window closes by the watermark: give its source a delay.")
 
 
@@ -197,11 +259,21 @@ class How(Enum):
         return self in (How.RIGHT, How.FULL)
 
 
+class PairTime(Enum):
+    """What time a pair has for the operator that follows. A row without partner has its own."""
+
+    LATER = "later"
+    """The later of both: that of the event that made it a pair, where nothing is out of order."""
+    LEFT = "left"
+    RIGHT = "right"
+
+
 @dataclass(frozen=True, slots=True)
 class Join:
     """Pairs of equal key with lo <= right time - left time <= hi, each once.
 
-    LEFT, RIGHT and FULL add the unmatched rows of that side, or of both.
+    LEFT, RIGHT and FULL add the unmatched rows of that side, or of both. To the next operator a pair is an event of its
+    key, with value 1, since neither side's value is the pair's, and id `left:right`, where a missing side is empty.
     """
 
     left: Stream
@@ -209,16 +281,17 @@ class Join:
     lo: timedelta = field(kw_only=True)
     hi: timedelta = field(kw_only=True)
     how: How = field(default=How.INNER, kw_only=True)
+    time: PairTime = field(default=PairTime.LATER, kw_only=True)
 
     def __post_init__(self) -> None:
-        _stateless(self.left)
-        _stateless(self.right)
         if self.lo > self.hi:
             raise InvalidPipeline(f"A join's lower bound {self.lo} is above its upper bound {self.hi}.")
-        if source(self.left).name == source(self.right).name:
-            raise InvalidPipeline(f"Both sides of the join read input {source(self.left).name!r}: name them apart.")
-        if self.how is not How.INNER and (clock(self.left) is None or clock(self.right) is None):
+        _apart((self.left, self.right), "Both sides of a join")
+        if self.how is not How.INNER and not (clocked(self.left) and clocked(self.right)):
             raise InvalidPipeline("An unmatched row comes out by the watermark: give both sources a delay.")
+        missing = {PairTime.LEFT: self.how.keeps_right, PairTime.RIGHT: self.how.keeps_left}
+        if missing.get(self.time):
+            raise InvalidPipeline(f"Not every row of a {self.how.value} join has a {self.time.value} time.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,72 +305,132 @@ class Dedup:
     horizon: timedelta = field(kw_only=True)
 
     def __post_init__(self) -> None:
-        _stateless(self.input)
+        _reads(self.input)
         _not_negative(self.horizon, "a dedup's horizon")
-        if clock(self.input) is None:
+        if not clocked(self.input):
             raise InvalidPipeline("What was seen is forgotten by the watermark: give the source a delay.")
 
 
-Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Aggregate | Dedup | Join
+Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Explode | Union | Watermark | Aggregate | Dedup | Join
+"""A whole tree, by its last node. That says in which shape rows come out: an aggregate's, a join's, or else events."""
+Stateful: TypeAlias = Aggregate | Dedup | Join
+"""Operators: nodes with a memory."""
+Step: TypeAlias = Filter | Select | KeyBy | Explode | Watermark
+"""Nodes without one, of one input."""
 
 
-def source(stream: Stream) -> Source:
-    """Return the source at the bottom of a stream."""
-    while not isinstance(stream, Source):
-        stream = stream.input
-    return stream
+def inputs(node: Pipeline) -> tuple[Pipeline, ...]:
+    """Return the nodes that a node reads, left to right."""
+    match node:
+        case Source():
+            return ()
+        case Union(streams):
+            return streams
+        case Join(left, right):
+            return left, right
+        case _:
+            return (node.input,)
 
 
-def clock(stream: Stream) -> int | None:
-    """Return the delay of the stream's watermark in microseconds, or None without one."""
-    delay = source(stream).delay
-    return None if delay is None else us(delay)
+def nodes(pipeline: Pipeline) -> Iterator[Pipeline]:
+    """Yield all nodes, each after those that it reads: the order in which operators close."""
+    for node in inputs(pipeline):
+        yield from nodes(node)
+    yield pipeline
 
 
 def sources(pipeline: Pipeline) -> tuple[Source, ...]:
     """Return the pipeline's inputs, left to right."""
-    return tuple(source(stream) for stream in streams(pipeline))
+    return tuple(node for node in nodes(pipeline) if isinstance(node, Source))
 
 
-def steps(stream: Stream) -> tuple[Filter | Select | KeyBy, ...]:
-    """Return the stateless operators of a stream, in the order in which an event meets them."""
-    met: list[Filter | Select | KeyBy] = []
-    while not isinstance(stream, Source):
+def rekeyed(pipeline: Pipeline) -> bool:
+    """Return whether any node replaces the key."""
+    return any(isinstance(node, KeyBy) for node in nodes(pipeline))
+
+
+def clocked(node: Pipeline) -> bool:
+    """Return whether there is a watermark behind this node."""
+    match node:
+        case Source(delay=delay):
+            return delay is not None
+        case Watermark():
+            return True
+        case _:
+            # With one clock only, a pair can be as old as what comes in on the other side: nothing can be promised.
+            return all(map(clocked, inputs(node)))
+
+
+def clock(node: Pipeline) -> int | None:
+    """Return the delay of the node's clock in microseconds, the longest of several; None without a watermark."""
+    delays = [node.delay for node in nodes(node) if isinstance(node, Source | Watermark)]
+    return max(us(delay) for delay in delays if delay is not None) if clocked(node) else None
+
+
+def held_back_us(node: Pipeline) -> int:
+    """Return how far a node's output watermark stands behind its own, in microseconds."""
+    match node:
+        case Aggregate(window=window) if window is not None:
+            return us(window.grace)
+        case Join(lo=lo, hi=hi):
+            return max(us(hi), -us(lo))
+        case _:
+            return 0
+
+
+def timed(pipeline: Pipeline) -> frozenset[str]:
+    """Return the inputs whose events need a time: a clock, window, function, join or dedup on their way asks for it."""
+
+    def asks(node: Pipeline) -> bool:
+        match node:
+            case Source(delay=delay):
+                return delay is not None
+            case Aggregate(functions=functions, window=window):
+                return window is not None or any(function.timed for function in functions)
+            case _:
+                return isinstance(node, Watermark | Join | Dedup)
+
+    return frozenset(source.name for node in nodes(pipeline) if asks(node) for source in sources(node))
+
+
+def steps(stream: Pipeline) -> tuple[Step, ...]:
+    """Return the nodes above the `origin` of a stream, in the order in which an event meets them."""
+    met: list[Step] = []
+    while isinstance(stream, Filter | Select | KeyBy | Explode | Watermark):
         met.append(stream)
         stream = stream.input
     return tuple(reversed(met))
 
 
-def streams(pipeline: Pipeline) -> tuple[Stream, ...]:
-    """Return the pipeline's stateless chains, left to right: one for each input."""
-    match pipeline:
-        case Join(left, right):
-            return left, right
-        case Aggregate(stream) | Dedup(stream):
-            return (stream,)
-        case _:
-            return (pipeline,)
+def origin(stream: Pipeline) -> Source | Union | Stateful:
+    """Return the source, union or operator that a stream comes from, through nothing but steps."""
+    while isinstance(stream, Filter | Select | KeyBy | Explode | Watermark):
+        stream = stream.input
+    return stream
 
 
-def needs_time(pipeline: Pipeline) -> bool:
-    """Return whether an event without a time is of no use to what ends the pipeline, clock or not."""
-    match pipeline:
-        case Aggregate(functions=functions, window=window):
-            return window is not None or any(function.timed for function in functions)
-        case Join():
-            return True
-        case _:
-            return False
+def flat(pipeline: Pipeline) -> bool:
+    """Return whether at most one operator, at the end, reads sources through filters, selects and key_bys alone."""
+    *below, last = nodes(pipeline)
+    plain = Source | Filter | Select | KeyBy
+    return isinstance(last, plain | Stateful) and all(isinstance(node, plain) for node in below)
 
 
-def rekeyed(pipeline: Pipeline) -> bool:
-    """Return whether any stream of the pipeline replaces its key."""
-    return any(isinstance(step, KeyBy) for stream in streams(pipeline) for step in steps(stream))
+def _reads(stream: Pipeline) -> None:
+    match stream:
+        case Aggregate(functions=(Function.AVG | Function.COLLECT as first, *_)):
+            raise InvalidPipeline(
+                f"An event's value is an integer, and {first.value!r} yields none: name another function first."
+            )
 
 
-def _stateless(stream: object) -> None:
-    if not isinstance(stream, Source | Filter | Select | KeyBy):
-        raise InvalidPipeline(f"{type(stream).__name__} cannot feed another stateful operator yet; it ends a pipeline.")
+def _apart(streams: tuple[Pipeline, ...], what: str) -> None:
+    for stream in streams:
+        _reads(stream)
+    names = [source.name for stream in streams for source in sources(stream)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidPipeline(f"{what} read input {name!r}: name them apart.")
 
 
 def _yields(expression: Expr, wanted: Kind, what: str) -> None:

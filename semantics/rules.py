@@ -62,6 +62,15 @@ class MultiInput(Enum):
     MAX = "max"
 
 
+class OperatorClock(Enum):
+    """Whose clocks an operator goes by, where a pipeline has several."""
+
+    ITS_INPUTS = "its-inputs"
+    """Those of what it reads."""
+    QUERY = "query"
+    """All of the pipeline's, together."""
+
+
 class Close(Enum):
     """When a window or session is final."""
 
@@ -69,6 +78,8 @@ class Close(Enum):
     """watermark >= end."""
     AFTER_END = "after-end"
     """watermark > end."""
+    NEVER = "never"
+    """Event time closes nothing: nothing is late, nothing final, no row of state forgotten."""
 
 
 class JoinClock(Enum):
@@ -76,7 +87,8 @@ class JoinClock(Enum):
 
     EXACT = "exact"
     MINUS_1MS = "minus-1ms"
-    """A whole millisecond, counted in milliseconds. With times in whole milliseconds nobody sees the difference."""
+    """A whole millisecond, counted in milliseconds, and what follows the join is held back by as much more. With times
+    in whole milliseconds nobody sees the difference at the join itself."""
 
 
 class RowLateness(Enum):
@@ -194,6 +206,18 @@ class RestartClock(Enum):
     """Only the query's watermark: each input's own maximum is forgotten."""
 
 
+class RecoveredState(Enum):
+    """The state that a worker finds which takes over from another, while its position is that of the last commit."""
+
+    COMMITTED = "committed"
+    """That of the last commit."""
+    AHEAD = "ahead"
+    """After a kill, that of all that was processed, of which what was not committed is processed again."""
+    BY_CHANCE = "by-chance"
+    """After a kill, either of these for each key that a commit has seen, and AHEAD for the others; where the local
+    state is lost, COMMITTED or none at all."""
+
+
 class Sink(Enum):
     """What a fault may do to the output. A rule of comparison, not a switch in the oracle."""
 
@@ -212,6 +236,7 @@ class Rules:
     watermark_start: WatermarkStart = WatermarkStart.BEFORE_ALL
     filtered_clock: FilteredClock = FilteredClock.MOVES
     multi_input: MultiInput = MultiInput.MIN
+    operator_clock: OperatorClock = OperatorClock.ITS_INPUTS
     window_close: Close = Close.AT_END
     session_close: Close = Close.AT_END
     session_touch: SessionTouch = SessionTouch.MERGE
@@ -228,6 +253,7 @@ class Rules:
     late_count: LateCount = LateCount.PER_EVENT
     average: Average = Average.EXACT
     restart_clock: RestartClock = RestartClock.KEPT
+    recovered_state: RecoveredState = RecoveredState.COMMITTED
     sink: Sink = Sink.EXACTLY_ONCE
 
     def overridden(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from semantics.oracle.session import Sessions, Span
 from semantics.oracle.simple import Running, parse
 from semantics.oracle.window import Windows
 from semantics.pipeline import Dedup, Function, Pipeline
+from semantics.rows import Row
 from semantics.rules import Rules
 from semantics.time import T0_US
 from semantics.timeline import Event, Raw
@@ -25,13 +26,12 @@ from semantics.timeline import Event, Raw
 class FallingClock(Clock):
     """Follows the newest event instead of the highest."""
 
-    def see(self, input: str, lane: int, time_us: int) -> None:
-        if input in self.delays:
-            self.tops[input, lane] = time_us
+    def see(self, name: str, lane: int, time_us: int) -> None:
+        self.tops[name, lane] = time_us
 
-    def advance(self) -> None:
-        self.before = self.now
-        self.now = self.reading()
+    def moved(self, now: int, reading: int) -> int:
+        del now
+        return reading
 
 
 class DelayTwice(Clock):
@@ -219,8 +219,8 @@ class Extends(Deduping):
 class RepeatBeforeLate(Deduping):
     """Takes a late event for a repeat, if its id is remembered."""
 
-    def take(self, event: Event, before: int) -> Missed | None:
-        return super().take(event, BEFORE_ALL if (event.key, event.id) in self.passed else before)
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        return super().take(event, BEFORE_ALL if (event.key, event.id) in self.passed else before, side)
 
 
 class KeepsLast(Task):
@@ -246,8 +246,16 @@ class Hoard(Operator):
         self.partial = sound.partial
         self.gone: list[str | None] = []
 
-    def take(self, event: Event, before: int) -> Missed | None:
-        return self.sound.take(event, before)
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        return self.sound.take(event, before, side)
+
+    def event_of(self, row: Row) -> Event:
+        return self.sound.event_of(row)
+
+    def speak(self) -> None:
+        self.sound.speak()
+        self.rows += self.sound.rows
+        self.sound.rows = []
 
     def close(self, now: int) -> None:
         had = Counter(self.sound.held())
@@ -280,7 +288,8 @@ class TimersLost(Task):
 
     def load(self, dump: Dump) -> None:
         super().load(dump)
-        self.operator.due = NEVER
+        for node in self.nodes:
+            node.operator.due = NEVER
 
 
 # The batch.
@@ -309,8 +318,9 @@ class BatchTask(Task):
     """Tells the operator where a batch begins."""
 
     def feed(self, events: Sequence[Event | Raw]) -> None:
-        if isinstance(self.operator, StaleReads):
-            self.operator.read.clear()
+        for node in self.nodes:
+            if isinstance(node.operator, StaleReads):
+                node.operator.read.clear()
         super().feed(events)
 
 

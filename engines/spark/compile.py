@@ -74,7 +74,7 @@ def sink_frame(
             case KeyBy(input, key):
                 return stream(input).withColumn("k", _column(key))
             case _:
-                assert_never(node)
+                raise NotImplementedError(f"{type(node).__name__}: the declaration does not let it through")
 
     match pipeline:
         case Aggregate():

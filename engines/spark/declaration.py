@@ -15,7 +15,7 @@ from engines.errors import EnvironmentNotReady
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
-from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock
+from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock, flat
 from semantics.rules import (
     Average,
     BadRecord,
@@ -25,6 +25,7 @@ from semantics.rules import (
     LateCount,
     NullJoinKey,
     NullTime,
+    OperatorClock,
     RestartClock,
     RowLateness,
     Rules,
@@ -53,6 +54,7 @@ RULES = Rules(
     watermark_resolution=WatermarkResolution.MILLISECOND,
     watermark_start=WatermarkStart.EPOCH,
     filtered_clock=FilteredClock.IGNORED,
+    operator_clock=OperatorClock.QUERY,
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
     session_lateness=SessionLateness.OWN_SPAN,
@@ -75,6 +77,8 @@ _SOURCES = {
     "and an input without events counts as 0",
     "filtered_clock": f"{_PULL}/48570 (SPARK-50046): filters are pushed below the watermark node; "
     f"{_CATALYST}/optimizer/Optimizer.scala: PushPredicateThroughNonJoin, and InferFiltersFromConstraints for joins",
+    "operator_clock": f"{_GUIDE} 'Policy for handling multiple watermarks': one global watermark for the stateful "
+    "operations of a query, by default the lowest of all its inputs",
     "join_clock": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateValueWatermark subtracts 1 from whole "
     "milliseconds, because state is cleaned up inclusively",
     "row_lateness": f"{_PULL}/56043: every row whose event time equals the watermark is dropped; "
@@ -147,6 +151,8 @@ def _recipe(pipeline: Pipeline, partitions: int) -> Capability:
 
 
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
+    if not flat(pipeline):
+        return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
     match pipeline:
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(

@@ -135,9 +135,9 @@ class Worker:
         return {}
 
 
-def serve(requests: IO[str], answers: IO[str]) -> None:
+def serve(requests: IO[str], answers: IO[str], worker: Worker) -> None:
     """Answer every line of `requests` until they end, or until `stop` is answered."""
-    worker, lock = Worker(), threading.Lock()
+    lock = threading.Lock()
 
     def say(message: Mapping[str, Any]) -> None:
         with lock:
@@ -164,14 +164,14 @@ def serve(requests: IO[str], answers: IO[str]) -> None:
         threading.Thread(target=answer, args=(number, do, request), name=f"{do}-{number}", daemon=True).start()
 
 
-def main() -> None:
+def main(worker: Worker) -> None:
     """Serve on stdin and stdout until stopped or their end. The JVM and all libraries get stderr for both."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    serve(sys.stdin, answers)
+    serve(sys.stdin, answers, worker)
     # The JVM ends when our end of its pipe closes; threads that wait for a query must not hold us here.
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main()
+    main(Worker())

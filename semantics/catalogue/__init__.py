@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 
-from semantics.catalogue import dedup, exactly_once, functions, join, schema, session, state, tumbling, watermark
+from semantics.catalogue import (
+    chain,
+    dedup,
+    exactly_once,
+    functions,
+    join,
+    schema,
+    session,
+    state,
+    tumbling,
+    watermark,
+)
 from semantics.errors import UnknownName, did_you_mean
 from semantics.expectation import Expectation
 
@@ -15,6 +26,7 @@ FAMILIES = {
     "AG": "aggregate functions",
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
+    "CH": "operators that feed operators, unions, clocks",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -24,7 +36,7 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, dedup, state, exactly_once, schema)
+    files = (watermark, tumbling, session, functions, join, dedup, chain, state, exactly_once, schema)
     return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
 
 

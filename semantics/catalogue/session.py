@@ -124,7 +124,6 @@ EXPECTATIONS = [
         timeline=script("a@0", Restart(), "a@9", "z@60"),
         demand=after([], [], [], ["a[0,19)=2"]),
         because="A deployment must not cut every open session in two.",
-        core=True,
     ),
     Expectation(
         "SW-14",

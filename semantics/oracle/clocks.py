@@ -1,15 +1,24 @@
-"""A task's watermark: every event with time < w has arrived. It never falls.
+"""A task's watermarks: every event with time < w has arrived. None ever falls.
 
 Instants are offsets from T0 in microseconds, as everywhere in the oracle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from semantics.rules import MultiInput, Rules, WatermarkResolution, WatermarkScope, WatermarkStart
-from semantics.time import T0_US
+from semantics.pipeline import Join, Pipeline, Source, Watermark, clocked, held_back_us, inputs, nodes, sources
+from semantics.rules import (
+    JoinClock,
+    MultiInput,
+    OperatorClock,
+    Rules,
+    WatermarkResolution,
+    WatermarkScope,
+    WatermarkStart,
+)
+from semantics.time import T0_US, us
 
 BEFORE_ALL = -(1 << 62)
 """The watermark that makes nothing late: older than any event, and it stays so one millisecond further back."""
@@ -20,60 +29,100 @@ Dump: TypeAlias = tuple[Any, ...]
 
 
 class Clock:
-    """The clock of one task that reads `lanes` (partitions) of the inputs in `delays`, those without a clock left out.
+    """The clocks of one task: the highest event time of each, lane by lane (a lane is a partition).
 
-    `before` is what late events are judged by, `now` what closes and evicts. They differ only in between: inside the
-    empty micro-batch that follows a record, or between the micro-batches of an engine that moves time batch by batch.
+    A clock has the name of its source, or of the first one where it stands behind several.
     """
 
-    def __init__(self, delays: Mapping[str, int], lanes: Sequence[int], rules: Rules) -> None:
-        self.delays = delays
-        self._lanes = lanes
+    def __init__(self, pipeline: Pipeline, rules: Rules) -> None:
+        self.delays = {
+            sources(node)[0].name: us(node.delay)
+            for node in nodes(pipeline)
+            if isinstance(node, Source | Watermark) and node.delay is not None
+        }
+        self.rules = rules
+        self.tops: dict[tuple[str, int], int] = {}
         self._of_lanes = max if rules.watermark_scope is WatermarkScope.SOURCE_MAX else min
         self._of_inputs = max if rules.multi_input is MultiInput.MAX else min
         self._coarse = rules.watermark_resolution is WatermarkResolution.MILLISECOND
-        self._start = EPOCH if delays and rules.watermark_start is WatermarkStart.EPOCH else BEFORE_ALL
-        self.tops: dict[tuple[str, int], int] = {}
-        self.before = self._start
-        self.now = self._start
+        self._start = EPOCH if self.delays and rules.watermark_start is WatermarkStart.EPOCH else BEFORE_ALL
+
+    def see(self, name: str, lane: int, time_us: int) -> None:
+        """Take note of an event's time; it moves the watermarks with their next `advance`."""
+        top = self.tops.get((name, lane))
+        self.tops[name, lane] = time_us if top is None else max(top, time_us)
+
+    def moved(self, now: int, reading: int) -> int:
+        """Return the watermark that follows `now` where the clocks say `reading`."""
+        return max(now, reading)
+
+    def all(self, lanes: Sequence[int]) -> int:
+        """Return what all clocks together say."""
+        return self._of_inputs(self.reading(name, lanes) for name in self.delays) if self.delays else BEFORE_ALL
+
+    def reading(self, name: str, lanes: Sequence[int]) -> int:
+        """Return what one clock says for those lanes: its highest times less its delay."""
+        return self._of_lanes(self._lane(name, lane) for lane in lanes)
+
+    def forget(self) -> None:
+        """Lose every highest time, but no watermark."""
+        self.tops.clear()
+
+    def dump(self) -> Dump:
+        return tuple(sorted((*place, top) for place, top in self.tops.items()))
+
+    def load(self, dump: Dump) -> None:
+        tops: Iterable[tuple[str, int, int]] = dump
+        self.tops = {(name, lane): top for name, lane, top in tops}
+
+    def behind(self, node: Pipeline, lanes: Sequence[int]) -> int:
+        """Return the watermark of what comes out of a node."""
+        match node:
+            case Source() | Watermark() if self.rules.operator_clock is OperatorClock.QUERY:
+                return self.all(lanes)
+            case Source() | Watermark():
+                return self.reading(sources(node)[0].name, lanes)
+            case Join() if self.rules.join_clock is JoinClock.MINUS_1MS:
+                return (self.before(node, lanes) - held_back_us(node)) // 1_000 * 1_000 - 1_000
+            case _:
+                return self.before(node, lanes) - held_back_us(node)
+
+    def before(self, node: Pipeline, lanes: Sequence[int]) -> int:
+        """Return the watermark of what goes into a node; an input without a clock is left out."""
+        marks = [self.behind(input, lanes) for input in inputs(node) if clocked(input)]
+        return self._of_inputs(marks) if marks else BEFORE_ALL
+
+    def _lane(self, name: str, lane: int) -> int:
+        top = self.tops.get((name, lane))
+        if top is None:
+            return self._start
+        reached = top - self.delays[name]
+        return reached - (reached + T0_US) % 1_000 if self._coarse else reached
+
+
+class Mark:
+    """One watermark. `before` is what late events are judged by, `now` what closes and evicts.
+
+    They differ only in between: inside the empty micro-batch that follows a record, or between the micro-batches of an
+    engine that moves time batch by batch.
+    """
+
+    def __init__(self, clock: Clock, reading: Callable[[], int]) -> None:
+        self._clock, self._reading = clock, reading
+        self._start = self.before = self.now = reading()
 
     @property
     def watermark(self) -> int | None:
         """Return the watermark, or None before there is one."""
         return None if self.now == self._start else self.now
 
-    def see(self, input: str, lane: int, time_us: int) -> None:
-        """Take note of an event's time; it moves the watermark with the next `advance`."""
-        if input in self.delays:
-            top = self.tops.get((input, lane))
-            self.tops[input, lane] = time_us if top is None else max(top, time_us)
-
     def advance(self) -> None:
         """End a micro-batch: what was current is now past, and what was seen counts."""
         self.before = self.now
-        self.now = max(self.now, self.reading())
-
-    def reading(self) -> int:
-        """Return the watermark that the highest times make, whatever it was before."""
-        if not self.delays:
-            return BEFORE_ALL
-        return self._of_inputs(self._of_lanes(self._lane(i, lane) for lane in self._lanes) for i in self.delays)
-
-    def forget(self) -> None:
-        """Lose every input's highest time, but not the watermark itself."""
-        self.tops.clear()
+        self.now = self._clock.moved(self.now, self._reading())
 
     def dump(self) -> Dump:
-        return tuple(sorted((*place, top) for place, top in self.tops.items())), self.before, self.now
+        return self.before, self.now
 
     def load(self, dump: Dump) -> None:
-        tops: Iterable[tuple[str, int, int]]
-        tops, self.before, self.now = dump
-        self.tops = {(input, lane): top for input, lane, top in tops}
-
-    def _lane(self, input: str, lane: int) -> int:
-        top = self.tops.get((input, lane))
-        if top is None:
-            return self._start
-        reached = top - self.delays[input]
-        return reached - (reached + T0_US) % 1_000 if self._coarse else reached
+        self.before, self.now = dump

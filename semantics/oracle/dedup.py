@@ -22,7 +22,8 @@ class Deduping(Operator):
         self.horizon_us = us(pipeline.horizon)
         self.passed: dict[tuple[str | None, str], int] = {}
 
-    def take(self, event: Event, before: int) -> Missed | None:
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        del side
         time_us = EPOCH if event.time_us is None else event.time_us
         if event.time_us is not None and self.is_late(time_us, before):
             return Missed()

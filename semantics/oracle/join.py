@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
-from semantics.pipeline import How, Join, clock, source
-from semantics.rows import PairRow, Ref
+from semantics.pipeline import How, Join, PairTime, clocked
+from semantics.rows import PairRow, Ref, Row
 from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, Rules
 from semantics.time import us
 from semantics.timeline import Event
@@ -55,25 +56,39 @@ class IntervalJoin(Operator):
             case NullJoinKey.MATCH_IN_FULL:
                 self.null_matches = pipeline.how is How.FULL
         self.lo_us, self.hi_us = us(pipeline.lo), us(pipeline.hi)
-        self._left_input = source(pipeline.left).name
-        how, (left, right) = pipeline.how, (clock(side) is not None for side in (pipeline.left, pipeline.right))
+        self.time = pipeline.time
+        how, (left, right) = pipeline.how, (clocked(pipeline.left), clocked(pipeline.right))
         self.left = Side(preserved=how.keeps_left, clocked=left, evicts=right, reach_us=self.hi_us)
         self.right = Side(preserved=how.keeps_right, clocked=right, evicts=left, reach_us=-self.lo_us)
 
-    def uses(self, event: Event) -> bool:
-        side = self.left if event.input == self._left_input else self.right
-        return side.preserved or self.matchable(event)
+    def uses(self, event: Event, side: int) -> bool:
+        return (self.left, self.right)[side].preserved or self.matchable(event)
+
+    def event_of(self, row: Row) -> Event:
+        assert isinstance(row, PairRow)
+        times = [None if side is None else side.time_us for side in (row.left, row.right)]
+        known = [time for time in times if time is not None]
+        match self.time:
+            case PairTime.LATER:
+                time_us = max(known, default=None)
+            case PairTime.LEFT:
+                time_us = times[0]
+            case PairTime.RIGHT:
+                time_us = times[1]
+            case unknown:
+                assert_never(unknown)
+        return Event(row.key, time_us, f"{row.left.id if row.left else ''}:{row.right.id if row.right else ''}")
 
     def matchable(self, event: Event) -> bool:
         """Return whether the event can have a partner."""
         return event.time_us is not None and (event.key is not None or self.null_matches)
 
-    def take(self, event: Event, before: int) -> Missed | None:
-        is_left = event.input == self._left_input
-        side, other = (self.left, self.right) if is_left else (self.right, self.left)
-        row = Kept(event.id, event.time_us, settled=not side.preserved)
-        late = side.clocked and row.time_us is not None and self.is_late(row.time_us, before)
-        if late and not (side.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        is_left = side == 0
+        own, other = (self.left, self.right) if is_left else (self.right, self.left)
+        row = Kept(event.id, event.time_us, settled=not own.preserved)
+        late = own.clocked and row.time_us is not None and self.is_late(row.time_us, before)
+        if late and not (own.preserved and self.rules.late_outer_row is LateOuterRow.PAD):
             return Missed()
         matchable = self.matchable(event)
         if matchable:
@@ -84,11 +99,11 @@ class IntervalJoin(Operator):
                     self.settle(right)
                     self.rows.append(PairRow(event.key, _ref(left), _ref(right)))
         if not row.settled and (late or self.rules.outer_null is OuterNull.EAGER):
-            self.pad(side, event.key, row)
-        if not late and (matchable or side.preserved):
-            side.rows.setdefault(event.key, []).append(row)
-            if side.evicts and row.time_us is not None:
-                self.due = min(self.due, row.time_us + side.reach_us)
+            self.pad(own, event.key, row)
+        if not late and (matchable or own.preserved):
+            own.rows.setdefault(event.key, []).append(row)
+            if own.evicts and row.time_us is not None:
+                self.due = min(self.due, row.time_us + own.reach_us)
         return None
 
     def is_late(self, time_us: int, watermark: int) -> bool:

@@ -2,16 +2,17 @@
 
 Record by record is a micro-batch of one record followed by an empty one; batch by batch is a micro-batch followed, when
 the engine idles, by an empty one. Every micro-batch judges late events by the watermark before, closes and evicts by
-the current one, and then moves both.
+the current one, and then moves both. Operators close in the order of the pipeline: what one says as it closes, the next
+still judges by the watermark before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from semantics.oracle.clocks import Clock, Dump
+from semantics.oracle.clocks import BEFORE_ALL, Clock, Dump, Mark
 from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin
 from semantics.oracle.operator import Failed, Operator
@@ -21,17 +22,23 @@ from semantics.oracle.window import Windows
 from semantics.pipeline import (
     Aggregate,
     Dedup,
+    Explode,
+    Filter,
     Hopping,
     Join,
+    KeyBy,
     Pipeline,
+    Select,
     Session,
+    Source,
+    Step,
     Tumbling,
-    clock,
-    needs_time,
+    Union,
+    Watermark,
+    inputs,
     rekeyed,
-    source,
-    steps,
-    streams,
+    sources,
+    timed,
 )
 from semantics.rows import Row
 from semantics.rules import (
@@ -47,25 +54,87 @@ from semantics.rules import (
 from semantics.timeline import Event, Raw
 
 
+@dataclass(slots=True, eq=False)
+class Node:
+    """An operator in its place: its watermark, and where its rows go as events, by which stateless steps."""
+
+    operator: Operator
+    mark: Mark
+    steps: tuple[Step, ...] = ()
+    target: Node | None = None
+    """None: the rows are those of the pipeline."""
+    side: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where one input comes in: the steps before the clock, the clock, those after it, the operator and its side."""
+
+    before: tuple[Step, ...]
+    clock: str | None
+    steps: tuple[Step, ...]
+    target: Node
+    side: int
+
+
 class Task:
-    """One task: a clock, an operator and its state, and what both said since it was last drained."""
+    """One task: its clocks, its operators and their state, and what all of them said since it was last drained."""
 
     def __init__(self, pipeline: Pipeline, rules: Rules, lanes: Sequence[int], parts: Parts) -> None:
         self.pipeline = pipeline
         self.rules = rules
         self.lanes = tuple(lanes)
         self.parts = parts
-        self._steps = {source(stream).name: steps(stream) for stream in streams(pipeline)}
-        clocks = {source(stream).name: clock(stream) for stream in streams(pipeline)}
-        delays = {name: delay for name, delay in clocks.items() if delay is not None}
-        self._needs_time = bool(delays) or needs_time(pipeline)
-        self.clock = parts.clock(delays, self.lanes, rules)
-        self.operator = parts.operator(pipeline, rules)
+        self._timed = timed(pipeline)
+        self.clock = parts.clock(pipeline, rules)
+        self.mark = Mark(self.clock, lambda: self.clock.all(self.lanes))
+        """The lowest of all clocks: how far the task as a whole has come."""
+        self.nodes: list[Node] = []
+        self._entries: dict[tuple[str, int], Entry] = {}
+        if isinstance(pipeline, Aggregate | Dedup | Join):
+            self._build(pipeline, self.lanes, (), None, 0)
+        else:
+            end = Node(parts.operator(pipeline, rules), Mark(self.clock, lambda: BEFORE_ALL))
+            self._build(pipeline, self.lanes, (), end, 0)
+            self.nodes.append(end)
         self.rows: list[Row] = []
         self.dead: list[tuple[Event | Raw, str]] = []
         """The unusable, each with its reason."""
         self.late = 0
         self.dup = 0
+
+    def _build(
+        self, node: Pipeline, lanes: tuple[int, ...], steps: tuple[Step, ...], target: Node | None, side: int,
+        clock: tuple[str, tuple[Step, ...]] | None = None,
+    ) -> None:  # fmt: skip
+        """Make the operators from here down. `steps` lead from here to the target, or to the `clock` on the way."""
+        if len(lanes) > 1 and self.rules.watermark_scope is WatermarkScope.PARTITION and not rekeyed(node):
+            # Until keys are replaced, each partition is for itself.
+            for lane in lanes:
+                self._build(node, (lane,), steps, target, side, clock)
+            return
+        match node:
+            case Source(name, delay=delay):
+                assert target is not None
+                named, after = (name, steps) if clock is None and delay is not None else clock or (None, steps)
+                before = steps if clock is not None else ()
+                for lane in lanes:
+                    self._entries[name, lane] = Entry(before, named, after, target, side)
+            case Watermark(input):
+                self._build(input, lanes, (), target, side, (sources(node)[0].name, steps))
+            case Filter() | Select() | KeyBy() | Explode():
+                self._build(node.input, lanes, (node, *steps), target, side, clock)
+            case Union(streams):
+                for stream in streams:
+                    self._build(stream, lanes, steps, target, side, clock)
+            case Aggregate() | Dedup() | Join():
+                mark = Mark(self.clock, lambda: self.clock.before(node, lanes))
+                here = Node(self.parts.operator(node, self.rules), mark, steps, target, side)
+                for own_side, stream in enumerate(inputs(node)):
+                    self._build(stream, lanes, (), here, own_side)
+                self.nodes.append(here)
+            case _:
+                assert_never(node)
 
     def feed(self, events: Sequence[Event | Raw]) -> None:
         """Take a chunk of input as this engine's clock does: record by record, or as one micro-batch."""
@@ -78,31 +147,66 @@ class Task:
 
     def batch(self, events: Sequence[Event | Raw]) -> None:
         """Run one micro-batch."""
-        late, partials = 0, set[object]()
+        partials = set[object]()
         for event in events:
             usable = self._usable(event)
-            if usable is None:
-                continue
-            passed = through(self._steps[usable.input], usable)
-            pushed = self.rules.filtered_clock is FilteredClock.IGNORED
-            if pushed and passed is not None and not self.operator.uses(passed):
-                passed = None
-            moves = passed is not None or not pushed
-            if usable.time_us is not None and moves:
-                self.clock.see(usable.input, usable.partition, usable.time_us)
-            if passed is None:
-                continue
-            missed = self.operator.take(passed, self.clock.before)
-            if missed is not None:
-                late += missed.wholly
-                partials.update((passed.key, passed.partition, span) for span in missed.spans)
-        by_partial = self.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE
-        self.late += len(partials) if by_partial else late
-        self.operator.close(self.clock.now)
-        self.clock.advance()
-        self.rows += self.operator.rows
-        self.dup += self.operator.dup
-        self.operator.rows, self.operator.dup = [], 0
+            if usable is not None:
+                self._enter(usable, partials)
+        for node in self.nodes:
+            node.operator.speak()
+            node.operator.close(node.mark.now)
+            self._say(node, partials)
+            self.dup += node.operator.dup
+            node.operator.dup = 0
+        self.late += len(partials)
+        for mark in self._marks():
+            mark.advance()
+
+    def _enter(self, event: Event, partials: set[object]) -> None:
+        """Take an event in: past the clock, and to the first operator."""
+        entry = self._entries[event.input, event.partition]
+        pushed = self.rules.filtered_clock is FilteredClock.IGNORED
+        for seen in through(entry.before, event):
+            passed = through(entry.steps, seen)
+            if pushed:
+                passed = [event for event in passed if entry.target.operator.uses(event, entry.side)]
+            if entry.clock is not None and seen.time_us is not None and (passed or not pushed):
+                self.clock.see(entry.clock, event.partition, seen.time_us)
+            for each in passed:
+                self._take(entry.target, each, entry.side, partials)
+
+    def _take(self, node: Node, event: Event, side: int, partials: set[object]) -> None:
+        """Give an event to an operator, and pass on what that says to it at once."""
+        if event.time_us is None and not node.operator.takes_null_times:
+            return
+        missed = node.operator.take(event, node.mark.before, side)
+        if self.rules.watermark_advance is WatermarkAdvance.RECORD:
+            node.operator.speak()
+        self._say(node, partials)
+        if missed is None:
+            return
+        if node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
+            partials.update((node.mark, event.key, event.partition, span) for span in missed.spans)
+        elif missed.wholly:
+            self.late += 1
+
+    def _say(self, node: Node, partials: set[object]) -> None:
+        """Pass on an operator's new rows."""
+        rows, node.operator.rows = node.operator.rows, []
+        if node.target is None:
+            self.rows += rows
+            return
+        for row in rows:
+            for event in through(node.steps, node.operator.event_of(row)):
+                self._take(node.target, event, node.side, partials)
+
+    def _marks(self) -> Iterator[Mark]:
+        yield self.mark
+        yield from (node.mark for node in self.nodes)
+
+    def held(self) -> Iterator[str | None]:
+        """Yield the key of every row of state."""
+        return (key for node in self.nodes for key in node.operator.held())
 
     def drain(self) -> None:
         """Forget what was said."""
@@ -117,18 +221,22 @@ class Task:
 
     def dump(self) -> Dump:
         """Return clock and state, between two micro-batches."""
-        return self.clock.dump(), self.operator.dump()
+        marks = tuple(mark.dump() for mark in self._marks())
+        return self.clock.dump(), marks, tuple(node.operator.dump() for node in self.nodes)
 
     def load(self, dump: Dump) -> None:
         """Take up a dump; lists for its tuples will do."""
-        clock, state = dump
+        clock, marks, states = dump
         self.clock.load(clock)
-        self.operator.load(state)
+        for mark, part in zip(self._marks(), marks, strict=True):
+            mark.load(part)
+        for node, part in zip(self.nodes, states, strict=True):
+            node.operator.load(part)
 
     def _usable(self, event: Event | Raw) -> Event | None:
         """Return the event, if it can be used; else do with it what the rules say."""
         parsed = self._read(event) if isinstance(event, Raw) else event
-        if parsed is None or parsed.time_us is not None or not self._needs_time:
+        if parsed is None or parsed.time_us is not None or parsed.input not in self._timed:
             return parsed
         match self.rules.null_time:
             case NullTime.DEAD_LETTER:
@@ -136,7 +244,7 @@ class Task:
             case NullTime.DROP_SILENTLY:
                 pass
             case NullTime.SQL_NULL:
-                return parsed if self.operator.takes_null_times else None
+                return parsed
             case NullTime.FAIL:
                 raise Failed("null_time")
             case unknown:
@@ -174,7 +282,7 @@ class Parts:
     join: type[IntervalJoin] = IntervalJoin
 
     def operator(self, pipeline: Pipeline, rules: Rules) -> Operator:
-        """Return the operator that ends the pipeline."""
+        """Return the operator of a node."""
         match pipeline:
             case Aggregate(window=None):
                 return self.running(pipeline, rules)
@@ -210,12 +318,12 @@ class Machine:
     @property
     def watermark(self) -> int | None:
         """Return the lowest task's watermark, None if any has none."""
-        marks = [task.clock.watermark for task in self.tasks]
+        marks = [task.mark.watermark for task in self.tasks]
         return min((mark for mark in marks if mark is not None), default=None) if None not in marks else None
 
     def held(self) -> int:
         """Return how many rows of state there are, the sentinel's too."""
-        return sum(1 for task in self.tasks for _ in task.operator.held())
+        return sum(1 for task in self.tasks for _ in task.held())
 
     def dump(self) -> Dump:
         return tuple(task.dump() for task in self.tasks)

@@ -12,8 +12,9 @@ from typing import Any, TypeAlias, assert_never
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.pipeline import Aggregate, Emit, Function
-from semantics.rows import Row, Value, Values
+from semantics.rows import EventRow, Row, Value, Values, WindowRow
 from semantics.rules import Average, Close, NullKey, RowLateness, Rules
+from semantics.time import T0_US
 from semantics.timeline import Event
 
 NEVER = -BEFORE_ALL
@@ -52,18 +53,33 @@ class Operator(ABC):
         self.dup = 0
         """Repeats held back since the task last asked."""
 
-    def uses(self, event: Event) -> bool:
+    def uses(self, event: Event, side: int) -> bool:
         """Return whether the event can matter at all: whether an optimizer that knows the operator may filter it."""
-        del event
+        del event, side
         return True
 
+    def event_of(self, row: Row) -> Event:
+        """Return the event that one of its newest rows is to the next operator."""
+        match row:
+            case EventRow(key, id, value, time_us):
+                return Event(key, time_us, id, value)
+            case WindowRow(key, start_us, end_us, values):
+                return Event(key, end_us - 1, f"{T0_US + start_us}-{T0_US + end_us}", first_value(values))
+        raise AssertionError(f"{type(self).__name__} has no event for {row}")
+
     @abstractmethod
-    def take(self, event: Event, before: int) -> Missed | None:
-        """Judge an event against the watermark `before`; take it in, or return what it was late for."""
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        """Judge an event against the watermark `before`; take it in, or return what it was late for.
+
+        `side`: of a join's inputs 0 the left one, 1 the right one; else 0.
+        """
+
+    def speak(self) -> None:  # noqa: B027  (most say all at once)
+        """Say what has changed, if this operator speaks in updates."""
 
     @abstractmethod
     def close(self, now: int) -> None:
-        """End a micro-batch: say what changed, then close and evict what the watermark `now` allows."""
+        """End a micro-batch: close and evict what the watermark `now` allows."""
 
     @abstractmethod
     def held(self) -> Iterator[str | None]:
@@ -88,7 +104,8 @@ class Aggregating(Operator):
         self.updates = pipeline.emit is Emit.UPDATE
         self.rules = rules
 
-    def take(self, event: Event, before: int) -> Missed | None:
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        del side
         if event.key is None:
             match self.rules.null_key:
                 case NullKey.OWN_GROUP:
@@ -131,8 +148,16 @@ class Aggregating(Operator):
 
 
 def reached(end_us: int, watermark: int, rule: Close) -> bool:
-    """Return whether the watermark has come to a window's end, or must go past it."""
-    return watermark >= end_us if rule is Close.AT_END else watermark > end_us
+    """Return whether the watermark has closed a window: come to its end, or past it."""
+    match rule:
+        case Close.AT_END:
+            return watermark >= end_us
+        case Close.AFTER_END:
+            return watermark > end_us
+        case Close.NEVER:
+            return False
+        case unknown:
+            assert_never(unknown)
 
 
 def partial(function: Function, event: Event, rules: Rules) -> Any:
@@ -187,6 +212,13 @@ def shown(function: Function, part: Any, at_most: int) -> Value:
             return None if part is None else part[1]
         case _:
             return part  # type: ignore[no-any-return]
+
+
+def first_value(values: Values) -> int | None:
+    """Return the value of the event that a row with these aggregates is to the next operator."""
+    value = values[0][1]
+    assert isinstance(value, int | None), "a pipeline names a function that yields an integer first"
+    return value
 
 
 def thawed(values: Any) -> Numbers:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from semantics.errors import InvalidTimeline
 from semantics.oracle.clocks import Dump
+from semantics.oracle.faults import harms_state, processed, recovered
 from semantics.oracle.machine import PARTS, Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
@@ -71,7 +72,7 @@ def predict(
 ) -> frozenset[Prediction]:
     """Return every outcome that an engine with these rules may show.
 
-    A fault changes nothing but what `restart_clock` says. Raises `InvalidTimeline`.
+    A fault changes nothing but what `restart_clock` and `recovered_state` say. Raises `InvalidTimeline`.
     """
     check(timeline, tuple(source.name for source in sources(pipeline)))
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
@@ -96,13 +97,15 @@ def _predict(
     crash: Crash | None = None
     for number, step in enumerate(timeline, 1):
         forgets_at = _Moment.of(crash) if forgets else _Moment.NEVER
+        fault = step if isinstance(step, Restart) else crash
         after: dict[Dump, set[Prediction]] = {}
         for dump, pasts in paths.items():
             task = parts.task(pipeline, rules, lanes, parts)
             task.load(dump)
             if forgets and isinstance(step, Restart):
                 task.clock.forget()
-            for end in _orders(task, _chunks(step, inputs, lanes), number, arrange, forgets_at):
+            chunks = _chunks(step, inputs, lanes)
+            for end in _ends(task, chunks, number, arrange, forgets_at, fault):
                 if isinstance(end, Failed):
                     failed = StepResult((), None, 0, 0, 0, 0, failed=str(end))
                     ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
@@ -200,6 +203,27 @@ def _run(task: Task, events: _Events, forgets: _Moment) -> tuple[Task, _Moment]:
     return task, _Moment.NEVER
 
 
+def _ends(
+    task: Task,
+    chunks: Sequence[_Events],
+    number: int,
+    arrange: _Arrange,
+    forgets: _Moment,
+    fault: Crash | Restart | None,
+) -> Iterator[Task | Failed]:
+    """Yield the task after every order or cut of a step, from every state that a fault may have left to it."""
+    if fault is None or not harms_state(task):
+        yield from _orders(task, chunks, number, arrange, forgets)
+        return
+    firsts = _orders(task.fork(), chunks, number, arrange, _Moment.NEVER) if processed(fault) else [task.fork()]
+    for first in firsts:
+        if isinstance(first, Failed):
+            yield first
+            continue
+        for found in recovered(task, first, wiped=fault.wipe_state):
+            yield from _orders(found, chunks, number, arrange, forgets)
+
+
 _Ways: TypeAlias = Iterator[tuple[_Events, bool, _Chunks]]
 """Ways to go on: the events that come next, whether the engine idles after them, and what is left then."""
 
@@ -228,10 +252,10 @@ def _batches(left: _Chunks, chunks: Sequence[_Events]) -> _Ways:
 
 def _result(task: Task, arrange: _Arrange) -> StepResult:
     """Return what a task says of a step."""
-    held = [key == SENTINEL_KEY for key in task.operator.held()]
+    held = [key == SENTINEL_KEY for key in task.held()]
     return StepResult(
         rows=arrange(row for row in task.rows if row.key != SENTINEL_KEY),
-        wm=task.clock.watermark,
+        wm=task.mark.watermark,
         late=None if task.rules.late_count is LateCount.NONE else task.late,
         dup=task.dup,
         dead=len(task.dead),

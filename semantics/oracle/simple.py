@@ -1,4 +1,4 @@
-"""Operators without time: expressions, filter, select, key_by, the event passed through, the running aggregate."""
+"""Operators without time: expressions, stateless steps, the event passed through, the running aggregate."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, thawed
-from semantics.pipeline import Filter, KeyBy, Select
-from semantics.rows import EventRow, ValueRow
+from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, first_value, thawed
+from semantics.pipeline import Explode, Filter, KeyBy, Select, Step, Watermark
+from semantics.rows import EventRow, Row, ValueRow
 from semantics.time import T0_US
 from semantics.timeline import Event, Raw
 
@@ -95,27 +95,33 @@ def evaluate(expression: Expr, event: Event) -> Any:
             assert_never(expression)
 
 
-def through(steps: Sequence[Filter | Select | KeyBy], event: Event) -> Event | None:
-    """Return the event as the stateless operators leave it, or None if one of them filters it."""
-    for step in steps:
-        match step:
-            case Filter(_, where):
-                if not evaluate(where, event):
-                    return None
-            case Select(_, value):
-                event = replace(event, value=evaluate(value, event))
-            case KeyBy(_, key):
-                event = replace(event, key=evaluate(key, event))
-            case _:
-                assert_never(step)
-    return event
+def through(steps: Sequence[Step], event: Event) -> list[Event]:
+    """Return what the stateless operators make of an event: nothing, one, or several."""
+    if not steps:
+        return [event]
+    step, *rest = steps
+    match step:
+        case Filter(_, where):
+            events = [event] if evaluate(where, event) else []
+        case Select(_, value):
+            events = [replace(event, value=evaluate(value, event))]
+        case KeyBy(_, key):
+            events = [replace(event, key=evaluate(key, event))]
+        case Explode(_, most=most):
+            parts = range(min(event.value or 0, most))
+            events = [replace(event, id=f"{event.id}_{part}", value=part) for part in parts]
+        case Watermark():
+            events = [event]
+        case _:
+            assert_never(step)
+    return [passed for event in events for passed in through(rest, event)]
 
 
 class Pass(Operator):
     """The end of a pipeline without a stateful operator: events come out as they are, never late."""
 
-    def take(self, event: Event, before: int) -> Missed | None:
-        del before
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        del before, side
         self.rows.append(EventRow(event.key, event.id, event.value, event.time_us))
         return None
 
@@ -142,21 +148,30 @@ class Running(Aggregating):
         super().__init__(*args)
         self._values = {}
         self._changed = {}
+        self._by: dict[str | None, Event] = {}
+        """The event that changed a key last."""
 
     def add(self, event: Event, before: int) -> Missed | None:
         del before
         self._values[event.key] = self.raised(event.key, self._values.get(event.key), event)
         self._changed[event.key] = None
+        self._by[event.key] = event
         return None
+
+    def event_of(self, row: Row) -> Event:
+        assert isinstance(row, ValueRow)
+        return replace(self._by[row.key], value=first_value(row.values))
 
     def is_final(self, end_us: int, watermark: int) -> bool:
         del end_us, watermark
         return False
 
-    def close(self, now: int) -> None:
-        del now
+    def speak(self) -> None:
         self.rows += [ValueRow(key, self.named(self._values[key])) for key in self._changed]
         self._changed.clear()
+
+    def close(self, now: int) -> None:
+        pass
 
     def held(self) -> Iterator[str | None]:
         return iter(self._values)

@@ -38,6 +38,7 @@ from semantics.rules import (
     NullKey,
     NullTime,
     OuterNull,
+    RecoveredState,
     RestartClock,
     RowLateness,
     Rules,
@@ -101,6 +102,32 @@ def _without_ids(printed: str) -> str:
     return re.sub(r"#\w+(?=[,)])", "", printed)
 
 
+class TestRecoveredState:
+    """What a kill leaves to the successor, while the position is that of the last commit."""
+
+    SCRIPT = ("a@1", Crash(CrashPoint.AFTER_SINK), "a@2 b@3", "a@4 b@5")
+    AHEAD = Rules(recovered_state=RecoveredState.AHEAD)
+    BY_CHANCE = Rules(recovered_state=RecoveredState.BY_CHANCE)
+
+    def test_ahead_counts_again_what_is_processed_again(self) -> None:
+        assert rows(RUNNING, *self.SCRIPT, rules=self.AHEAD) == ["a=1", "", "a=2 a=3 b=1 b=2", "a=4 b=3"]
+
+    @pytest.mark.parametrize("point", [CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_PROGRESS])
+    def test_ahead_is_exact_where_nothing_was_processed_that_is_not_committed(self, point: CrashPoint) -> None:
+        assert rows(RUNNING, "a@1", Crash(point), "a@2", rules=self.AHEAD) == ["a=1", "", "a=2"]
+
+    def test_by_chance_rolls_back_what_a_commit_has_seen_or_does_not(self) -> None:
+        ends = {outcome[-1] for outcome in every(RUNNING, *self.SCRIPT, rules=self.BY_CHANCE)}
+        assert ends == {"a=3 b=3", "a=4 b=3"}
+
+    def test_by_chance_a_lost_disk_may_be_the_loss_of_all(self) -> None:
+        wiped = every(RUNNING, "a@1", Restart(wipe_state=True), "a@2", rules=self.BY_CHANCE)
+        assert wiped == {("a=1", "", "a=2"), ("a=1", "", "a=1")}
+
+    def test_an_operator_without_state_is_never_ahead(self) -> None:
+        assert rows(Source(), "a@1", Crash(CrashPoint.AFTER_SINK), "a@2", rules=self.AHEAD)[-1].endswith("@2")
+
+
 class TestTumbling:
     def test_is_final_at_the_watermark_that_reaches_its_end(self) -> None:
         assert rows(tumbling(delay=10), "a@1 a@9 a@10", "a@19.999999", "b@20") == ["", "", "a[0,10)=2"]
@@ -123,6 +150,12 @@ class TestTumbling:
             "a[0,10)=1 a[0,10)=2 b[0,10)=1",
             "z[10,20)=1",
         ]
+
+    def test_that_never_closes_is_never_late_and_never_forgotten(self) -> None:
+        never = Rules(window_close=Close.NEVER)
+        result = only(tumbling(emit=Emit.UPDATE), "a@1", "z@60", "a@2", rules=never)
+        assert [text(step) for step in result] == ["a[0,10)=1", "z[60,70)=1", "a[0,10)=2"]
+        assert [step.state for step in result] == [1, 2, 2]
 
     def test_updates_once_a_micro_batch(self) -> None:
         assert rows(tumbling(emit=Emit.UPDATE), "a@1 a@2", rules=BATCH) == ["a[0,10)=2"]

@@ -17,19 +17,23 @@ from semantics.oracle.simple import evaluate
 from semantics.pipeline import (
     Aggregate,
     Emit,
+    Explode,
     Filter,
     Function,
     How,
     Join,
     KeyBy,
+    PairTime,
     Pipeline,
     Select,
     Session,
     Source,
     Tumbling,
+    Union,
+    Watermark,
     clock,
+    origin,
     rekeyed,
-    source,
     sources,
     steps,
 )
@@ -67,7 +71,19 @@ POSITIVE = Filter(CLOCKED, expr(VALUE, ">", 0))
         (lambda: Join(Source("L"), Source("R"), lo=s(1), hi=s(0)), "above its upper bound"),
         (lambda: Join(CLOCKED, CLOCKED, lo=s(0), hi=s(0)), "name them apart"),
         (lambda: Join(Source("L"), CLOCKED, lo=s(0), hi=s(0), how=How.LEFT), "give both sources a delay"),
-        (lambda: Aggregate(Aggregate(CLOCKED, emit=Emit.UPDATE), emit=Emit.UPDATE), "it ends a pipeline"),  # type: ignore[arg-type]
+        (lambda: Explode(CLOCKED, most=0), "becomes at least one: most is 0"),
+        (lambda: Union((CLOCKED,)), "two inputs or more"),
+        (lambda: Union((CLOCKED, POSITIVE)), "name them apart"),
+        (lambda: Union((CLOCKED, Source("R"))), "speaks for all inputs of a union"),
+        (lambda: Watermark(Source(), s(-1)), "must not be negative"),
+        (lambda: Watermark(POSITIVE, s(1)), "There is a clock already"),
+        (lambda: Watermark(Aggregate(Source(), emit=Emit.UPDATE), s(1)), "stands before the first Aggregate"),
+        (lambda: Watermark(KeyBy(Source(), ID), s(1)), "stands before the first KeyBy"),
+        (
+            lambda: Join(CLOCKED, Source("R", delay=s(0)), lo=s(0), hi=s(0), how=How.FULL, time=PairTime.LEFT),
+            "Not every row of a full join has a left time",
+        ),
+        (lambda: Aggregate(Join(CLOCKED, Source("R"), lo=s(0), hi=s(0)), window=Tumbling(s(1))), "give its source a"),
         (lambda: Filter(CLOCKED, VALUE), "A filter's condition must be a truth value, and value is an integer"),
         (lambda: Select(CLOCKED, KEY), "A value must be an integer"),
         (lambda: KeyBy(CLOCKED, expr(VALUE, "+", 1)), "A key must be a string"),
@@ -86,7 +102,7 @@ def test_what_has_no_meaning_is_refused(build: Callable[[], object], says: str) 
 def test_a_pipeline_knows_its_sources_and_steps() -> None:
     keyed = KeyBy(Select(POSITIVE, expr(VALUE, "*", 2)), ID)
     assert [type(step) for step in steps(keyed)] == [Filter, Select, KeyBy]
-    assert (source(keyed), clock(keyed)) == (CLOCKED, 1_000_000)
+    assert (origin(keyed), clock(keyed)) == (CLOCKED, 1_000_000)
     assert clock(Source()) is None
     joined = Join(Source("L"), keyed, lo=s(0), hi=s(0))
     assert [source.name for source in sources(joined)] == ["L", "in"]

@@ -200,4 +200,4 @@ def test_the_truth_does_not_depend_on_how_keys_are_spread(window: Window, drawn:
         assert task.late == 0
         task.drain()
     assert found == Counter(row for _, row in due(work, events))
-    assert {key for task in spread.tasks for key in task.operator.held()} <= {SENTINEL_KEY}
+    assert {key for task in spread.tasks for key in task.held()} <= {SENTINEL_KEY}

@@ -31,7 +31,9 @@ from semantics.rules import (
     NullJoinKey,
     NullKey,
     NullTime,
+    OperatorClock,
     OuterNull,
+    RecoveredState,
     RestartClock,
     RowLateness,
     Rules,
@@ -81,8 +83,11 @@ RULE_CAUGHT_BY = {
     Rules(watermark_resolution=WatermarkResolution.MILLISECOND): {"SW-14", "SSJ-19"},
     Rules(watermark_start=WatermarkStart.EPOCH): {"WM-15", "SW-15"},
     Rules(filtered_clock=FilteredClock.IGNORED): {"WM-17", "WM-18"},
-    Rules(multi_input=MultiInput.MAX): {"SSJ-06", "SSJ-22"},
+    Rules(multi_input=MultiInput.MAX): {"SSJ-06", "SSJ-22", "CH-14"},
+    Rules(operator_clock=OperatorClock.QUERY): {"CH-20", "CH-21"},
     Rules(window_close=Close.AFTER_END): {"WM-02", "TW-15"},
+    Rules(window_close=Close.NEVER): {"WM-02", "TW-18", "ST-10"},
+    Rules(session_close=Close.NEVER): {"SW-01", "SW-10"},
     Rules(session_close=Close.AFTER_END): {"SW-05", "SW-18"},
     Rules(session_touch=SessionTouch.SPLIT): {"SW-02", "SW-06"},
     Rules(session_lateness=SessionLateness.OWN_SPAN): {"SW-07", "SW-08"},
@@ -107,6 +112,8 @@ RULE_CAUGHT_BY = {
     Rules(late_count=LateCount.NONE): {"WM-05", "DD-04"},
     Rules(average=Average.DOUBLE): {"AG-02", "AG-03"},
     Rules(restart_clock=RestartClock.GLOBAL_ONLY): {"SSJ-16", "SSJ-17"},
+    Rules(recovered_state=RecoveredState.AHEAD): {"EO-01", "EO-02", "EO-10"},
+    Rules(recovered_state=RecoveredState.BY_CHANCE): {"EO-01", "EO-02", "EO-14"},
 }
 PLAYABLE = [e for e in all_expectations() if not any(isinstance(step, Crash | Scale) for step in e.timeline)]
 

@@ -1,0 +1,1 @@
+"""Plain Faust: agents and Tables as shipped, none of Weir's runtime."""

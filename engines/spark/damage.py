@@ -123,7 +123,7 @@ _HEAD = """\
 Every job has run some batches and was stopped. Then the harm is done, one more step is sent, and it is started again in
 a new JVM. `a=4` is a running count, `a[0,10)=2` a window, `a(0,5)` a pair. *Refused*: the query fails, with this
 condition; it stays where it is until somebody mends the checkpoint. *Repeats*: it says again what it had said, and goes
-on rightly. *Silent*: it goes on, and what it says is wrong; nothing tells of it. The conditions' names are Spark's own."""
+on rightly. *Silent*: it goes on, and what it says is wrong; nothing tells of it. Names of conditions are Spark's."""
 _TWO = """\
 ## Two processes on one checkpoint
 
@@ -135,7 +135,7 @@ _TOKENS = """\
 ## With a token in the sink
 
 The same harms under `spark:txn-sink`. A missing commit does no harm any more. But who deletes the last plan as well, to
-get a query going again, changes what is in the batch of that number: the token says that it is written, so what has come
+get a query going again, changes what is in the batch of that number: the token says that it is written, so what came
 to it since is lost. Delete the commit alone. A wiped checkpoint is a new query with no token: it says everything again
 rather than nothing."""
 

@@ -109,6 +109,7 @@ def _table(lab: Lab) -> list[str]:
         return [print_row(decode(value.encode())) for (value,) in base.execute("select value from rows")]
 
 
+_EXACT = (SinkKind.TRANSACTIONAL, SinkKind.UPSERT)
 _EVENTS = " ".join(f"k{key}@1" for key in range(KEYS))
 _TITLES = {
     SinkKind.NATIVE: "`spark`: Kafka, Spark's own",
@@ -145,14 +146,17 @@ async def _all() -> list[Tally]:
 
 
 def main() -> int:
-    """Write the page; return the exit code, 3 if it could not be decided."""
+    """Write the page; return the exit code: 1 if a sink broke its promise, 3 if it could not be decided."""
     try:
-        page = table(asyncio.run(_all()))
+        tallies = asyncio.run(_all())
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
-    PAGE.write_text(page)
-    print(page)
+    print(table(tallies))
+    if broken := [tally for tally in tallies if tally.lost or (tally.repeated and tally.sink in _EXACT)]:
+        print(f"Not as promised, so the page stays: {broken}", file=sys.stderr)
+        return 1
+    PAGE.write_text(table(tallies))
     return 0
 
 

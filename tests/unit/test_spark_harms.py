@@ -21,7 +21,7 @@ def test_a_verdict_is_of_what_is_seen_and_what_is_right() -> None:
         "plan_only": "refused",
         "sources": "harmless",
     }
-    assert {verdicts[name] for name in ("join_bound", "session_gap", "plan_back", "plan_last")} == {"**silent**"}
+    assert {verdicts[name] for name in ("join_bound", "session_gap", "plan_back")} == {"**silent**"}
     assert verdicts["wiped"] == "repeats"
     assert verdicts.keys() >= CASES.keys()
 

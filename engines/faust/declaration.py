@@ -10,7 +10,7 @@ from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
 from engines.faust.stages import cut
-from semantics.pipeline import Pipeline
+from semantics.pipeline import Pipeline, sources
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
@@ -26,8 +26,10 @@ _AT_LEAST_ONCE = Override(
 )
 
 
-def capability(_pipeline: Pipeline, _partitions: int) -> Capability:
+def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
+    if any(source.late_output for source in sources(pipeline)) and len(cut(pipeline, partitions)) > 1:
+        return Capability(Support.NOT_IMPLEMENTED, "behind a new key, a late event's record is not there any more")
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
 
 

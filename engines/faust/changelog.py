@@ -99,6 +99,9 @@ async def recover(
         readers = {place: reader(store, transactional=transactional) for place, store in stores.items()}
         pending = set()
         for place, store in stores.items():
+            if store.read_to > ends[place]:
+                # It has more than its changelog: it is of another life, when the topic had the same name.
+                store.forget()
             if store.read_to < ends[place]:
                 consumer.seek(place, store.read_to)
                 pending.add(place)

@@ -20,7 +20,7 @@ from engines.faust.functions import Functions
 from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
-from engines.faust.store import Caches, Mark, Store, TaskRecord
+from engines.faust.store import Caches, Mark, Store, TaskRecord, open_store
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
 from semantics import pipeline as algebra
@@ -308,7 +308,7 @@ class Program:
 
 def store_for(pipeline: Pipeline, path: Path, caches: Caches) -> Store:
     """Open the store in which a task of this pipeline keeps its rows."""
-    return Store(path, caches, _layouts(pipeline))
+    return open_store(path, caches, _layouts(pipeline))
 
 
 def memory_for(pipeline: Pipeline) -> Tables:

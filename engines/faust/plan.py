@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,9 @@ from engines import codec
 from engines.contract import Job, Profile
 from engines.faust.stages import cut
 from semantics.pipeline import Pipeline, sources, timed
+
+ROW_FORMAT = 1
+"""To be raised when rows are encoded otherwise: state in another format is refused, not misread."""
 
 
 class Guarantee(Enum):
@@ -32,6 +36,8 @@ class StagePlan:
     job: str
     pipeline: Any
     """As `engines.codec` encodes it."""
+    fingerprint: str
+    """Of the format in which rows are kept, of the pipeline, and of the number of partitions."""
     inputs: Mapping[str, str]
     """Input name -> topic."""
     feeds: Mapping[str, str]
@@ -88,7 +94,8 @@ def stage_plans(group: str, job: Job) -> list[StagePlan]:
         StagePlan(
             name=name,
             job=job.name,
-            pipeline=codec.to_json(stage.pipeline),
+            pipeline=(encoded := codec.to_json(stage.pipeline)),
+            fingerprint=_fingerprint(encoded, job.partitions),
             inputs={
                 each.name: internal[stage.feeds[each.name]] if each.name in stage.feeds else job.inputs[each.name]
                 for each in sources(stage.pipeline)
@@ -103,3 +110,8 @@ def stage_plans(group: str, job: Job) -> list[StagePlan]:
         )
         for name, stage, output in zip(names, stages, [*internal, job.output], strict=True)
     ]
+
+
+def _fingerprint(pipeline: Any, partitions: int) -> str:
+    told = msgspec.json.encode([pipeline, partitions], order="sorted")
+    return f"{ROW_FORMAT}-{hashlib.sha256(told).hexdigest()[:16]}"

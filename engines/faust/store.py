@@ -6,7 +6,9 @@ default one with the task's record: positions, clocks and counters, and up to wh
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,20 @@ from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from engines.faust.tables import Layout, Tables
 
+log = logging.getLogger(__name__)
+LAST = b"\xff" * 16
+"""After every key of a family."""
 _CACHE_BYTES = 8 << 20
 """Block cache, shared by all stores of the process: RocksDB's own default would be one a store."""
 _WRITE_BUFFER_BYTES = 4 << 20
 _RECORD = b"task"
 _READ_TO = b"read-to"
+_WRITTEN_AT = b"written-at"
+_CONDEMNED = "DAMAGED"
+"""A file that says so, for whoever opens the store next."""
+STALE_AFTER_S = 12 * 3600
+"""A store that was last written so long ago is read anew from the beginning: the changelog forgets what was deleted
+after `delete.retention.ms`, a day by default, and so could not tell it any more."""
 
 
 class Mark(msgspec.Struct, array_like=True, frozen=True):
@@ -41,6 +52,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     late: int = 0
     duplicates: int = 0
     dead: int = 0
+    fingerprint: str = ""
+    """Of the stage, and of the format in which its rows are written."""
     commits: int = 0
     """How many there were before this one: its number."""
     marks: dict[str, dict[int, Mark]] = {}
@@ -75,6 +88,8 @@ class _Family:
                 return
             yield key, iterator.value()
             iterator.next()
+        # At a damaged block an iterator just ends: rows would be missing without a word.
+        iterator.status()
 
 
 class Caches:
@@ -107,6 +122,9 @@ class Store:
         self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
         self._rows, self._due = _Family(self._database, "rows"), _Family(self._database, "due")
         self.rows = Tables(layouts, self._rows, self._due)
+        written = self._database.get(_WRITTEN_AT)
+        if written is not None and time.time() - int(written) > STALE_AFTER_S:
+            self.forget()
 
     @property
     def record(self) -> TaskRecord:
@@ -132,7 +150,22 @@ class Store:
         if record is not None:
             batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
+        batch.put(_WRITTEN_AT, b"%d" % time.time())
         self._database.write(batch)
+
+    def forget(self) -> None:
+        """Let go of everything: it is to be read from the changelog again."""
+        batch = WriteBatch(raw_mode=True)
+        for family in (self._rows, self._due):
+            for key, _ in family.scan(b"", LAST):
+                batch.delete(key, family.handle)
+        for key in (_RECORD, _READ_TO, _WRITTEN_AT):
+            batch.delete(key)
+        self._database.write(batch)
+
+    def condemn(self) -> None:
+        """Note that the files are damaged: `open_store` will not use them again."""
+        (self.path / _CONDEMNED).touch()
 
     def settle(self, record: bytes, read_to: int) -> None:
         """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit."""
@@ -143,6 +176,7 @@ class Store:
             _write(batch, self._due, key, data)
         batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
+        batch.put(_WRITTEN_AT, b"%d" % time.time())
         self._database.write(batch)
         self.rows.settle()
 
@@ -153,7 +187,7 @@ class Store:
     def size(self) -> tuple[int, int, int]:
         """Return the committed rows, their bytes (keys and values), and the bytes on disk."""
         rows = live = 0
-        for key, data in self._rows.scan(b"", b"\xff" * 16):
+        for key, data in self._rows.scan(b"", LAST):
             rows += 1
             live += len(key) + len(data)
         return rows, live, sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
@@ -163,6 +197,29 @@ class Store:
         self._rows.close()
         self._due.close()
         self._database.close()
+
+
+def damaged(error: BaseException) -> bool:
+    """Return whether an error of the database says that its files are not what it wrote."""
+    return "Corruption" in str(error)
+
+
+def open_store(path: Path, caches: Caches, layouts: Sequence[Layout]) -> Store:
+    """Open the store under `path`; one that is damaged is removed, said so, and begins empty."""
+    if (path / _CONDEMNED).exists():
+        _remove(path, "a damaged block was met in it")
+    try:
+        return Store(path, caches, layouts)
+    except Exception as error:
+        if not (damaged(error) or "No such file" in str(error)):
+            raise
+        _remove(path, str(error))
+        return Store(path, caches, layouts)
+
+
+def _remove(path: Path, why: str) -> None:
+    log.warning("The store %s is damaged and is read from the changelog again: %s.", path, why)
+    shutil.rmtree(path)
 
 
 def _write(batch: Any, family: _Family, key: bytes, data: bytes | None) -> None:

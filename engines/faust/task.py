@@ -25,7 +25,7 @@ from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
-from engines.faust.store import Store, TaskRecord
+from engines.faust.store import Store, TaskRecord, damaged
 from engines.faust.writer import Outbox, Writer
 from semantics.timeline import CrashPoint
 
@@ -36,6 +36,10 @@ FATAL_EXIT = 70
 
 class ChangelogLost(EngineFailed):
     """The group has committed input whose results are not in the changelog: going on would count on from nothing."""
+
+
+class StateOfAnotherPipeline(EngineFailed):
+    """The state on the changelog was written by another pipeline, or in another format."""
 
 
 class InputLost(EngineFailed):
@@ -108,7 +112,7 @@ class Task:
         """Start from a store that is up to date. `stale`: rows written to the changelog without a commit.
 
         `begins`: input topic -> where its partition begins now; `committed`: -> the group's offset, where it has one.
-        Raises `ChangelogLost`, `InputLost`.
+        Raises `StateOfAnotherPipeline`, `ChangelogLost`, `InputLost`.
         """
         self.store = store
         lanes = range(self.stage.partitions) if self.stage.internal else [self.partition]
@@ -126,7 +130,18 @@ class Task:
             feeds=dict.fromkeys(self.stage.feeds, self.stage.partitions),
         )
         self.committed = record = store.record
-        self._program.load(record)
+        if record.fingerprint not in ("", self.stage.fingerprint):
+            raise StateOfAnotherPipeline(
+                f"{self.name}: {self.stage.changelog} holds the state of another pipeline (fingerprint "
+                f"{record.fingerprint}; this one's is {self.stage.fingerprint}). What it counted means something else "
+                f"here: run this pipeline under a group of its own, which reads its inputs from the start, or go back "
+                f"to the one that wrote the state."
+            )
+        try:
+            self._program.load(record)
+        except Exception as error:
+            self._blame(error)
+            raise
         self._positions = {topic: self._start(topic, begin, committed.get(topic, 0)) for topic, begin in begins.items()}
         self.watermark = self._program.watermark
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
@@ -153,7 +168,8 @@ class Task:
             try:
                 if self._open_since is not None:
                     await self._commit()
-            except Exception:
+            except Exception as error:
+                self._blame(error)
                 await die(self._writer)
 
     def resume(self) -> None:
@@ -189,7 +205,8 @@ class Task:
                     if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
                         await self._commit()
                     self._working = False
-        except Exception:
+        except Exception as error:
+            self._blame(error)
             await die(self._writer)
 
     async def _take(self, topic: str, chunk: Chunk) -> None:
@@ -251,7 +268,7 @@ class Task:
             self._carrier.mark(self._program.announced, number)
         for key, data in self.store.rows.changes():
             self._logged_bytes += changelog.append(ROW + key, data)
-        saved = self._program.save(self._positions, number, self._logged_bytes)
+        saved = self._saved(number)
         record = saved.encode()
         self._logged_bytes += changelog.append(TASK, record)
         for outbox in (*said, changelog):
@@ -293,13 +310,23 @@ class Task:
         self._changelog.stamp()
         for key in stale:
             self._logged_bytes += self._changelog.append(ROW + key, self.store.committed(key))
-        self.committed = self._program.save(self._positions, self.committed.commits, self._logged_bytes)
+        self.committed = self._saved(self.committed.commits)
         record = self.committed.encode()
         self._logged_bytes += self._changelog.append(TASK, record)
         self._changelog.seal()
         await self._writer.send(self._changelog, self._changelog.full())
         wrote = await self._writer.acknowledged()
         self.store.settle(record, wrote[self._changelog.place])
+
+    def _blame(self, error: Exception) -> None:
+        """See to it that a store whose files are damaged is not used again: whoever comes next reads the changelog."""
+        if damaged(error):
+            self.store.condemn()
+
+    def _saved(self, number: int) -> TaskRecord:
+        saved = self._program.save(self._positions, number, self._logged_bytes)
+        saved.fingerprint = self.stage.fingerprint
+        return saved
 
     def _bury(self, input: str, record: Record, reason: str) -> None:
         headers = [

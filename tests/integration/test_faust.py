@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -205,6 +206,43 @@ async def test_a_restart_changes_nothing(deploy: Deploy) -> None:
             await stage.step(step)
             await stage.deployment.restart(wipe_state=step % 2 == 1)
         stage.check()
+
+
+def roll_back(folder: Path) -> None:
+    """Put every store back to where it was when it was saved."""
+    for saved in folder.glob("saved/*/*/*/*"):
+        store = folder / "state" / saved.relative_to(folder / "saved")
+        shutil.rmtree(store)
+        shutil.copytree(saved, store)
+
+
+def damage(folder: Path) -> None:
+    """Alter a byte in the catalogue of every store's files."""
+    for manifest in folder.glob("state/**/MANIFEST-*"):
+        data = bytearray(manifest.read_bytes())
+        data[10] ^= 255
+        manifest.write_bytes(bytes(data))
+
+
+@pytest.mark.parametrize("harm", [roll_back, damage])
+async def test_an_old_or_damaged_store_changes_nothing(
+    deploy: Deploy, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    async with deploy(PIPELINES) as stage:
+        await stage.step(0)
+        await stage.deployment.stop()
+        shutil.copytree(tmp_path / "state", tmp_path / "saved")
+        await stage.deployment.restart()
+        for step in (1, 2, 3):
+            await stage.step(step)
+        await stage.deployment.stop()
+        harm(tmp_path)
+        await stage.deployment.restart()
+        for step in (4, 5):
+            await stage.step(step)
+        stage.check()
+        seen = (tmp_path / "logs" / "faust-worker.log").read_text()
+        assert ("read from the changelog again" in seen) is (harm is damage)
 
 
 async def test_at_least_once_repeats_output_and_keeps_state_exact(deploy: Deploy) -> None:

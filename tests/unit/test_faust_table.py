@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.faust.store import Caches, Store, wipe
+from engines.faust.store import LAST, Caches, Store, wipe
 from engines.faust.tables import Layout
 
 KEYS = st.binary(max_size=2)
@@ -25,7 +25,7 @@ DOINGS = st.lists(
 )
 
 
-EVERYTHING = b"", b"\xff" * 16
+EVERYTHING = b"", LAST
 
 
 def due_of(key: bytes, number: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
 from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.store import Caches, TaskRecord
-from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, Surroundings, Task
+from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Outbox
 from semantics.pipeline import Aggregate, Emit, Source
 from semantics.timeline import CrashPoint
@@ -128,6 +129,17 @@ def chunk(first: int, end: int, generation: int = 7) -> Chunk:
 
 def counts(*numbers: int) -> list[bytes]:
     return [b'{"k":"a","n":%d}' % number for number in numbers]
+
+
+async def test_the_state_of_another_pipeline_is_refused(tmp_path: Path) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    await stage.give(0, 2)
+    await stage.task.close()
+    again = Stage(tmp_path / "0")
+    again.task.stage = replace(again.task.stage, fingerprint="1-of-another")
+    with pytest.raises(StateOfAnotherPipeline, match="under a group of its own"):
+        await again.open()
+    again.store.close()
 
 
 async def test_a_commit_writes_everything_in_order(tmp_path: Path) -> None:

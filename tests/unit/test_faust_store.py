@@ -1,0 +1,107 @@
+"""A store whose files are not what was written: said, removed, and begun anew; never used as if nothing were."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.faust import store as stores
+from engines.faust.store import LAST, Caches, Store, damaged, open_store
+from engines.faust.tables import Layout
+
+LAYOUTS = [Layout(b"%d".__mod__, int, None)]
+ROWS = 2000
+
+
+def filled(path: Path) -> Path:
+    """Return a closed store whose rows lie in a file of blocks."""
+    store = open_store(path, Caches(), LAYOUTS)
+    store.restore({b"%06d" % number: b"%060d" % number for number in range(ROWS)}, b"{}", 9)
+    store._database.flush()
+    store._rows._family.flush()
+    store.close()
+    return path
+
+
+def rows(store: Store) -> int:
+    return sum(1 for _ in store._rows.scan(b"", LAST))
+
+
+def met(store: Store) -> Exception:
+    """Return what reading all rows raises, without the frames that hold on to the database."""
+    try:
+        rows(store)
+    except Exception as error:
+        return error.with_traceback(None)
+    raise AssertionError("the damage was not met")
+
+
+def flip(path: Path, pattern: str, at: int) -> None:
+    for file in path.glob(pattern):
+        data = bytearray(file.read_bytes())
+        if len(data) > at:
+            data[at] ^= 255
+            file.write_bytes(bytes(data))
+
+
+def test_what_was_written_is_there(tmp_path: Path) -> None:
+    store = open_store(filled(tmp_path / "0"), Caches(), LAYOUTS)
+    assert (rows(store), store.read_to) == (ROWS, 9)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda path: flip(path, "MANIFEST-*", 10),
+        lambda path: [file.unlink() for file in path.glob("MANIFEST-*")],
+        lambda path: (path / "CURRENT").unlink(),
+        lambda path: [file.unlink() for file in path.glob("*.sst")],
+    ],
+    ids=["manifest altered", "manifest gone", "current gone", "rows gone"],
+)
+def test_a_damaged_store_begins_anew(
+    tmp_path: Path, harm: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = filled(tmp_path / "0")
+    harm(path)
+    store = open_store(path, Caches(), LAYOUTS)
+    assert (rows(store), store.read_to) == (0, 0)
+    assert "read from the changelog again" in caplog.text
+    store.close()
+
+
+def test_a_damaged_block_is_met_and_remembered(tmp_path: Path) -> None:
+    """RocksDB's iterator just ends there: the rows behind would be missing without a word."""
+    path = filled(tmp_path / "0")
+    flip(path, "*.sst", 3000)
+    store = open_store(path, Caches(), LAYOUTS)
+    assert damaged(met(store))
+    store.condemn()
+    store.close()
+    again = open_store(path, Caches(), LAYOUTS)
+    assert (rows(again), again.read_to) == (0, 0)
+    again.close()
+
+
+def test_a_store_in_use_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "0"
+    store = open_store(path, Caches(), LAYOUTS)
+    with pytest.raises(Exception, match=r"[Ll]ock"):
+        open_store(path, Caches(), LAYOUTS)
+    store.close()
+    open_store(path, Caches(), LAYOUTS).close()
+
+
+def test_a_store_that_the_changelog_may_have_outlived_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = filled(tmp_path / "0")
+    later = time.time() + stores.STALE_AFTER_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    store = open_store(path, Caches(), LAYOUTS)
+    assert (rows(store), store.read_to) == (0, 0)
+    store.close()

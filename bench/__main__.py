@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     commands = top.add_subparsers(
-        dest="command", metavar="[doctor | compare | probe | check | report | explain | list]"
+        dest="command", metavar="[doctor | compare | probe | soak | check | report | explain | list]"
     )
     commands.add_parser("doctor", help="check Java, jars, memory, ports and engines, with the remedy for each")
     compare = commands.add_parser("compare", help="the core expectations and a short benchmark on Faust and Spark")
@@ -48,10 +48,14 @@ def parser() -> argparse.ArgumentParser:
     micro.add_argument("--work", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
     micro.add_argument("--peer", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
     micro.add_argument("--runs", type=int, default=3, metavar="N", help="of each (default: 3)")
+    soak = commands.add_parser("soak", help="kill an engine again and again at moments of chance, and judge it")
+    soak.add_argument("--engine", dest="on", required=True, metavar="NAME", help="one, with :variant")
+    soak.add_argument("--kills", type=int, default=30, metavar="N", help="default: 30")
+    soak.add_argument("--workers", type=int, default=1, metavar="N", help="default: 1")
     _of_records(commands)
-    for command in (top, compare):
+    for command in (top, compare, soak):
         # A subcommand's own default would overwrite what was said before it.
-        unsaid = argparse.SUPPRESS if command is compare else None
+        unsaid = None if command is top else argparse.SUPPRESS
         command.add_argument("--broker", default=unsaid, metavar="HOST:PORT", help="your own Kafka (default: embedded)")
         command.add_argument(
             "--output", default=unsaid or Path("runs"), type=Path, metavar="DIR", help="default: runs/"
@@ -135,6 +139,15 @@ def _run(asked: argparse.Namespace) -> int:
                 return micro(
                     works=asked.work, peers=asked.peer, count=asked.runs, output=asked.output, seed=asked.seed, say=say
                 )
+        case "soak":
+            from bench.show import progress
+            from bench.soak import main as soak
+
+            with progress() as say:
+                return soak(
+                    asked.on, kills=asked.kills, workers=asked.workers, broker=asked.broker, output=asked.output,
+                    seed=asked.seed, say=say,
+                )  # fmt: skip
         case "check":
             from bench.check import main as check
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,12 @@ class App(faust.App):  # type: ignore[misc]  # untyped base
     """Faust's app; its consumer calls `deliver`."""
 
     deliver: Any = None
+    before_start: Callable[[], Awaitable[None]] | None = None
+
+    async def on_start(self) -> None:
+        if self.before_start is not None:
+            await self.before_start()
+        await super().on_start()
 
 
 class Runtime:
@@ -114,7 +120,7 @@ class Runtime:
             topic_disable_leader=True,
             stream_wait_empty=False,
             consumer_auto_offset_reset="earliest",
-            consumer_group_instance_id=plan.member,
+            consumer_group_instance_id=plan.member or None,
             broker_max_poll_records=plan.fetch_records,
             broker_commit_interval=_DAY_S,
             broker_session_timeout=plan.session_timeout_s,

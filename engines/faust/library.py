@@ -1,0 +1,89 @@
+"""The engine without Weir: a pipeline of yours on your Kafka, as an app that Faust's own command line starts.
+
+    faust -A engines.faust.example worker --without-web
+
+`engines/faust/example.py` is such a program. Start it on as many hosts as there are partitions; each takes its share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from engines.contract import Job, Profile
+from engines.errors import EnvironmentNotReady
+from engines.faust import guard, writer
+from engines.faust.plan import Guarantee, Plan, stage_plans
+from engines.faust.runtime import App, Runtime
+from semantics.pipeline import Pipeline
+
+FETCH_RECORDS = 8000
+
+
+def app(
+    name: str,
+    pipeline: Pipeline,
+    *,
+    inputs: Mapping[str, str],
+    output: str,
+    dead_letters: str,
+    partitions: int,
+    broker: str,
+    state_dir: str,
+    member: str = "",
+    commit_interval_s: float = 0.05,
+) -> App:
+    """Return an app that runs the pipeline exactly once. Its topics exist; what is internal it makes itself.
+
+    `name`: the consumer group, and the beginning of every internal topic's and transaction's name: another name is
+    another job, which reads its inputs from the start. `inputs`: the pipeline's input names -> topics. `partitions`: of
+    every topic. `member`: a name of this worker that no other has; with it, one that was killed takes its old place as
+    soon as it starts again, and without it when its session has timed out (6 s). Raises `EnvironmentNotReady`.
+    """
+    guard.check_shapes()
+    writer.tune()
+    job = Job(name, pipeline, inputs, output, dead_letters, partitions)
+    stages = stage_plans(name, job)
+    plan = Plan(
+        bootstrap=broker, group=name, member=member, session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
+        commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS, profile=Profile.BENCH, state_dir=state_dir,
+        stages=stages,
+    )  # fmt: skip
+    runtime = Runtime(plan)
+    compacted = {"cleanup.policy": "compact"}
+    topics = [NewTopic(stage.changelog, partitions, -1, topic_configs=compacted) for stage in stages]
+    topics += [NewTopic(stage.output, partitions, -1, topic_configs={"retention.ms": "-1"})
+               for stage in stages if stage.internal]  # fmt: skip
+    made = runtime.app
+    made.before_start = lambda: _prepare(broker, topics, [*inputs.values(), output, dead_letters], partitions)
+
+    async def close(*_: Any, **__: Any) -> None:
+        await runtime.close()
+
+    made.on_before_shutdown.connect(close, weak=False)
+    return made
+
+
+async def _prepare(broker: str, internal: list[NewTopic], named: list[str], partitions: int) -> None:
+    """Make internal topics that are not there, and see to it that the others are as was said."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.split(","))
+    await admin.start()
+    try:
+        answer = await admin.create_topics(internal)
+        for topic, code, *why in answer.topic_errors:
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                raise EnvironmentNotReady(f"The broker did not make topic {topic}: {for_code(code).__name__} {why}.")
+        names = [*named, *(topic.name for topic in internal)]
+        for found in await admin.describe_topics(names):
+            count = len(found["partitions"])
+            if found["error_code"]:
+                raise EnvironmentNotReady(f"There is no topic {found['topic']}: make it, with {partitions} partitions.")
+            if count != partitions:
+                raise EnvironmentNotReady(
+                    f"Topic {found['topic']} has {count} partitions; the job was told {partitions}, of every topic."
+                )
+    finally:
+        await admin.close()

@@ -21,6 +21,8 @@ from engines.faust.runtime import App, Runtime
 from semantics.pipeline import Pipeline
 
 FETCH_RECORDS = 8000
+REPLICAS = 3
+"""Of internal topics, where there are as many brokers: they are the state."""
 
 
 def app(
@@ -53,12 +55,10 @@ def app(
         stages=stages,
     )  # fmt: skip
     runtime = Runtime(plan)
-    compacted = {"cleanup.policy": "compact"}
-    topics = [NewTopic(stage.changelog, partitions, -1, topic_configs=compacted) for stage in stages]
-    topics += [NewTopic(stage.output, partitions, -1, topic_configs={"retention.ms": "-1"})
-               for stage in stages if stage.internal]  # fmt: skip
+    internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}
+    internal |= {stage.output: {"retention.ms": "-1"} for stage in stages if stage.internal}
     made = runtime.app
-    made.before_start = lambda: _prepare(broker, topics, [*inputs.values(), output, dead_letters], partitions)
+    made.before_start = lambda: _prepare(broker, internal, [*inputs.values(), output, dead_letters], partitions)
 
     async def close(*_: Any, **__: Any) -> None:
         await runtime.close()
@@ -67,17 +67,20 @@ def app(
     return made
 
 
-async def _prepare(broker: str, internal: list[NewTopic], named: list[str], partitions: int) -> None:
-    """Make internal topics that are not there, and see to it that the others are as was said."""
+async def _prepare(broker: str, internal: Mapping[str, Mapping[str, str]], named: list[str], partitions: int) -> None:
+    """Make internal topics (name -> settings) that are not there; see to it that all topics are as was said."""
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.split(","))
     await admin.start()
     try:
-        answer = await admin.create_topics(internal)
+        brokers = len((await admin.describe_cluster())["brokers"])
+        answer = await admin.create_topics(
+            [NewTopic(topic, partitions, min(REPLICAS, brokers), topic_configs=dict(settings))
+             for topic, settings in internal.items()]
+        )  # fmt: skip
         for topic, code, *why in answer.topic_errors:
             if code and for_code(code) is not TopicAlreadyExistsError:
                 raise EnvironmentNotReady(f"The broker did not make topic {topic}: {for_code(code).__name__} {why}.")
-        names = [*named, *(topic.name for topic in internal)]
-        for found in await admin.describe_topics(names):
+        for found in await admin.describe_topics([*named, *internal]):
             count = len(found["partitions"])
             if found["error_code"]:
                 raise EnvironmentNotReady(f"There is no topic {found['topic']}: make it, with {partitions} partitions.")

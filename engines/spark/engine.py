@@ -38,6 +38,7 @@ from engines.contract import (
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
+from engines.spark.cluster import on_cluster
 from engines.spark.crash import Watcher
 from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.gate import INNER
@@ -129,6 +130,7 @@ class SparkDeployment:
             variant=self.settings.variant,
             train=self.train,
         )
+        conf = on_cluster(conf, classpath)
         self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
         try:
             await self._child.ready(within=_READY_WITHIN)

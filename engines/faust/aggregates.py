@@ -146,7 +146,7 @@ class Session:
             return Refused.LATE
         sums = self._functions.first(event)
         for other, session in merged:
-            sums = self._functions.merge(sums, session[1:])
+            sums = self._functions.merge(session[1:], sums)
             ends.remove(other)
             if other != end:
                 self._rows.delete(group + time_key(other))

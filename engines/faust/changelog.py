@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -25,7 +24,7 @@ _MAX_FETCH_BYTES = 4 << 20
 class Reader:
     """Feeds one changelog partition into one store, commit by commit."""
 
-    def __init__(self, store: Store[Any], *, transactional: bool) -> None:
+    def __init__(self, store: Store, *, transactional: bool) -> None:
         self._store, self._transactional = store, transactional
         self._rows: dict[bytes, bytes | None] = {}
 
@@ -74,7 +73,7 @@ async def input_bounds(
 
 async def recover(
     bootstrap: str,
-    stores: Mapping[TopicPartition, Store[Any]],
+    stores: Mapping[TopicPartition, Store],
     outputs: Sequence[TopicPartition],
     *,
     transactional: bool,

@@ -11,13 +11,15 @@ from typing import Any, Protocol, assert_never
 import msgspec
 
 from engines.faust.aggregates import Running, Session, Span, Windows
+from engines.faust.chain import Chain, Parts
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
 from engines.faust.join import Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
 from engines.faust.store import Caches, Store, TaskRecord
-from engines.faust.table import NoBase, Table
+from engines.faust.table import Table
+from engines.faust.tables import Layout, Tables
 from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
@@ -29,8 +31,11 @@ from semantics.pipeline import (
     Select,
     Stateful,
     Step,
+    Watermark,
     clock,
+    flat,
     inputs,
+    nodes,
     sources,
     steps,
     timed,
@@ -67,10 +72,15 @@ Bury = Callable[[str, Record, str], None]
 
 
 class Input:
-    """One input of a task: its stateless operators and its clock."""
+    """One input of a task: its stateless operators and its clock.
+
+    `delay_us`: of the clock that each of its events moves; None without one.
+    """
 
     def __init__(self, name: str, side: int, delay_us: int | None, transform: Callable[[Event], bool] | None) -> None:
         self.name, self.side, self.delay_us, self.transform = name, side, delay_us, transform
+        self.behind_us = delay_us
+        """How far its watermark is behind: that of a clock farther on, which a chain moves, too."""
         self.highest: int | None = None
         """The highest event time seen; only with a clock."""
 
@@ -78,16 +88,33 @@ class Input:
 class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
-    def __init__(self, pipeline: Pipeline, rows: Table[Any], emit: Emit, bury: Bury) -> None:
-        self.inputs = {
-            source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
-            for side, stream in enumerate(inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,))
-            for source in sources(stream)
-        }
-        clocked = [input for input in self.inputs.values() if input.delay_us is not None]
-        self._clocked = clocked
-        self._needs_time = bool(timed(pipeline))
-        self._operator = _operator(pipeline, rows, emit)
+    def __init__(self, pipeline: Pipeline, rows: Tables, emit: Emit, bury: Bury) -> None:
+        self._chain: Chain | None = None
+        if flat(pipeline):
+            streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
+            self.inputs = {
+                source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
+                for side, stream in enumerate(streams)
+                for source in sources(stream)
+            }
+            self._operator = _operator(pipeline, rows.parts, emit)
+        else:
+            self.inputs = {
+                source.name: Input(source.name, side, None if source.delay is None else us(source.delay), None)
+                for side, source in enumerate(sources(pipeline))
+            }
+            for node in nodes(pipeline):
+                if isinstance(node, Watermark):
+                    self.inputs[sources(node)[0].name].behind_us = us(node.delay)
+            tables = iter(rows.parts)
+            # Operators are made in the order of `nodes`, as their tables were.
+            making = Parts(
+                lambda node, emit: _operator(node, [next(tables)] if isinstance(node, Stateful) else [], emit),
+                _transform, self.inputs, self._count,
+            )  # fmt: skip
+            self._operator = self._chain = Chain(pipeline, making, emit)
+        self._clocked = [input for input in self.inputs.values() if input.behind_us is not None]
+        self._timed = timed(pipeline)
         self._bury = bury
         self._watermark = BEFORE_ALL
         self.late = 0
@@ -99,7 +126,8 @@ class Program:
     @property
     def watermark(self) -> int | None:
         """The task's watermark in microseconds since 1970; None before there is one."""
-        return None if self._watermark == BEFORE_ALL else self._watermark
+        watermark = self._lowest()
+        return None if watermark == BEFORE_ALL else watermark
 
     def load(self, record: TaskRecord) -> None:
         """Continue where a commit left off; the rows are in the table already."""
@@ -107,6 +135,8 @@ class Program:
             self.inputs[name].highest = highest
         self.late, self.duplicates, self.dead = record.late, record.duplicates, record.dead
         self._watermark = self._lowest()
+        if self._chain is not None:
+            self._chain.taken = record.taken
         self._operator.recover(self._watermark)
 
     def save(self, positions: Mapping[str, int], logged_bytes: int = 0) -> TaskRecord:
@@ -114,12 +144,12 @@ class Program:
         highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
         return TaskRecord(
             positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
-            logged_bytes=logged_bytes,
+            taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
         )  # fmt: skip
 
     def feed(self, name: str, records: Sequence[Record]) -> None:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
-        input, operator, needs_time = self.inputs[name], self._operator, self._needs_time
+        input, operator, needs_time = self.inputs[name], self._operator, name in self._timed
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
         on_event, watermark = operator.on_event, self._watermark
         highest = BEFORE_ALL if input.highest is None else input.highest
@@ -135,22 +165,29 @@ class Program:
                 continue
             if transform is None or transform(event):
                 refused = on_event(side, event, record.offset, watermark)
-                if refused is Refused.LATE:
-                    self.late += 1
-                elif refused is Refused.REPEAT:
-                    self.duplicates += 1
+                if refused is not None:
+                    self._count(refused)
             if clocked and time is not None and time > highest:
                 input.highest = highest = time
                 self._watermark = watermark = self._lowest()
             if watermark >= operator.due:
                 operator.on_watermark(watermark)
 
+    def _count(self, refused: Refused) -> None:
+        match refused:
+            case Refused.LATE:
+                self.late += 1
+            case Refused.REPEAT:
+                self.duplicates += 1
+            case _:
+                assert_never(refused)
+
     def _lowest(self) -> int:
         lowest = None
         for input in self._clocked:
-            if input.highest is None or input.delay_us is None:
+            if input.highest is None or input.behind_us is None:
                 return BEFORE_ALL
-            mark = input.highest - input.delay_us
+            mark = input.highest - input.behind_us
             lowest = mark if lowest is None or mark < lowest else lowest
         return BEFORE_ALL if lowest is None else lowest
 
@@ -159,45 +196,48 @@ class Program:
         self._bury(name, record, reason)
 
 
-def store_for(pipeline: Pipeline, path: Path, caches: Caches) -> Store[Any]:
+def store_for(pipeline: Pipeline, path: Path, caches: Caches) -> Store:
     """Open the store in which a task of this pipeline keeps its rows."""
-    encode, decode, due_of = _layout(pipeline)
-    return Store(path, caches, encode, decode, due_of)
+    return Store(path, caches, _layouts(pipeline))
 
 
-def memory_for(pipeline: Pipeline) -> Table[Any]:
-    """Return an empty table in memory for a program of this pipeline."""
-    encode, decode, due_of = _layout(pipeline)
-    due = None if due_of is None else Table[bytes](NoBase(), bytes, bytes)
-    return Table(NoBase(), encode, decode, due=due, due_of=due_of)
+def memory_for(pipeline: Pipeline) -> Tables:
+    """Return empty tables in memory for a program of this pipeline."""
+    return Tables(_layouts(pipeline))
 
 
-def _layout(
-    pipeline: Pipeline,
-) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any], Callable[[bytes, Any], bytes] | None]:
-    match pipeline:
+def _layouts(pipeline: Pipeline) -> list[Layout]:
+    return [_layout(node) for node in nodes(pipeline) if isinstance(node, Stateful)]
+
+
+def _layout(node: Stateful) -> Layout:
+    match node:
         case Join():
-            return _encode_row, _decode_row, _interval(pipeline).due_of
+            return Layout(_encode_row, _decode_row, _interval(node).due_of)
         case algebra.Dedup(horizon=horizon):
-            return b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon))
+            return Layout(b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon)))
         case Aggregate(window=window):
             session = isinstance(window, algebra.Session)
-            encode, decode = _sums(pipeline).codec(lead=int(session))
-            return encode, decode, Session.due_of if session else None
+            encode, decode = _sums(node).codec(lead=int(session))
+            return Layout(encode, decode, Session.due_of if session else None)
         case _:
-            return b"%d".__mod__, int, None
+            assert_never(node)
 
 
-def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
+def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Operator:
+    """Return the operator of a node. `tables`: the one in which it keeps its rows, if it keeps any."""
     names = Names()
-    match pipeline:
+    if not isinstance(node, Stateful):
+        return Passing(names, emit)
+    (rows,) = tables
+    match node:
         case Join(how=how):
             preserved = how.keeps_left, how.keeps_right
-            return IntervalJoin(_interval(pipeline), rows, names, emit, preserved=preserved)
+            return IntervalJoin(_interval(node), rows, names, emit, preserved=preserved)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
         case Aggregate(window=window, emit=when):
-            final, sums = when is algebra.Emit.FINAL, _sums(pipeline)
+            final, sums = when is algebra.Emit.FINAL, _sums(node)
             match window:
                 case None:
                     return Running(sums, rows, names, emit)
@@ -212,7 +252,7 @@ def _operator(pipeline: Pipeline, rows: Table[Any], emit: Emit) -> Operator:
                 case unknown:
                     assert_never(unknown)
         case _:
-            return Passing(names, emit)
+            assert_never(node)
 
 
 def _sums(aggregate: Aggregate) -> Functions:

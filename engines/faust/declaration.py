@@ -9,7 +9,7 @@ from engines.contract import Capability, Declaration, Override, Support
 from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
-from semantics.pipeline import Pipeline, flat, rekeyed
+from semantics.pipeline import Pipeline, rekeyed
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
@@ -27,8 +27,6 @@ _AT_LEAST_ONCE = Override(
 
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    if not flat(pipeline):
-        return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
     if partitions > 1 and rekeyed(pipeline):
         return Capability(Support.NOT_IMPLEMENTED, "re-keying through an internal topic comes later")
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")

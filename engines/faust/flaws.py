@@ -151,7 +151,7 @@ class DirtyTask(Task):
 class RecordOnly(Reader):
     """A reader that restores a store which begins empty by the task's record alone, without the rows."""
 
-    def __init__(self, store: Store[Any], *, transactional: bool) -> None:
+    def __init__(self, store: Store, *, transactional: bool) -> None:
         super().__init__(store, transactional=transactional)
         self._begins_empty = store.read_to == 0
 

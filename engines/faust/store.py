@@ -7,16 +7,15 @@ default one with the task's record: positions, clocks and counters, and up to wh
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-from engines.faust.table import Table
+from engines.faust.tables import Layout, Tables
 
-V = TypeVar("V")
 _CACHE_BYTES = 8 << 20
 """Block cache, shared by all stores of the process: RocksDB's own default would be one a store."""
 _WRITE_BUFFER_BYTES = 4 << 20
@@ -34,6 +33,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     late: int = 0
     duplicates: int = 0
     dead: int = 0
+    taken: int = 0
+    """Events that operators of a chain have seen."""
     logged_bytes: int = 0
     """Keys and values of all changelog records before this one, as if nothing were ever compacted."""
 
@@ -84,25 +85,16 @@ class Caches:
         return options
 
 
-class Store(Generic[V]):
+class Store:
     """The rows and the record of one task, on disk under `path`."""
 
-    def __init__(
-        self,
-        path: Path,
-        caches: Caches,
-        encode: Callable[[V], bytes],
-        decode: Callable[[bytes], V],
-        due_of: Callable[[bytes, V], bytes] | None,
-    ) -> None:
+    def __init__(self, path: Path, caches: Caches, layouts: Sequence[Layout]) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         families = {name: caches.options() for name in ("rows", "due")}
         self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
         self._rows, self._due = _Family(self._database, "rows"), _Family(self._database, "due")
-        self._due_of, self._decode = due_of, decode
-        due = None if due_of is None else Table[bytes](self._due, bytes, bytes)
-        self.rows: Table[V] = Table(self._rows, encode, decode, due=due, due_of=due_of)
+        self.rows = Tables(layouts, self._rows, self._due)
 
     @property
     def record(self) -> TaskRecord:
@@ -121,11 +113,10 @@ class Store(Generic[V]):
         batch = WriteBatch(raw_mode=True)
         for key, data in rows.items():
             _write(batch, self._rows, key, data)
-            if self._due_of is not None:
-                if (old := self._rows.get(key)) is not None:
-                    batch.delete(self._due_of(key, self._decode(old)), self._due.handle)
-                if data is not None:
-                    batch.put(self._due_of(key, self._decode(data)), key, self._due.handle)
+            if (old := self._rows.get(key)) is not None and (entry := self.rows.due_entry(key, old)):
+                batch.delete(entry[0], self._due.handle)
+            if data is not None and (entry := self.rows.due_entry(key, data)):
+                batch.put(*entry, self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
@@ -136,15 +127,12 @@ class Store(Generic[V]):
         batch = WriteBatch(raw_mode=True)
         for key, data in self.rows.changes():
             _write(batch, self._rows, key, data)
-        if self.rows.due is not None:
-            for key, data in self.rows.due.changes():
-                _write(batch, self._due, key, data)
+        for key, data in self.rows.due_changes():
+            _write(batch, self._due, key, data)
         batch.put(_RECORD, record)
         batch.put(_READ_TO, b"%d" % read_to)
         self._database.write(batch)
         self.rows.settle()
-        if self.rows.due is not None:
-            self.rows.due.settle()
 
     def committed(self, key: bytes) -> bytes | None:
         """Return a row as the last commit left it."""

@@ -79,7 +79,7 @@ class Task:
         self._dead: Outbox
         self._changelog: Outbox
         self._program: Program
-        self.store: Store[Any]
+        self.store: Store
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class Task:
         return self._logged_bytes
 
     async def open(
-        self, store: Store[Any], stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
+        self, store: Store, stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
     ) -> None:
         """Start from a store that is up to date. `stale`: rows written to the changelog without a commit.
 

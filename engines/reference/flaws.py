@@ -252,6 +252,11 @@ class Hoard(Operator):
     def event_of(self, row: Row) -> Event:
         return self.sound.event_of(row)
 
+    def speak(self) -> None:
+        self.sound.speak()
+        self.rows += self.sound.rows
+        self.sound.rows = []
+
     def close(self, now: int) -> None:
         had = Counter(self.sound.held())
         self.sound.close(now)

@@ -153,6 +153,7 @@ class Task:
             if usable is not None:
                 self._enter(usable, partials)
         for node in self.nodes:
+            node.operator.speak()
             node.operator.close(node.mark.now)
             self._say(node, partials)
             self.dup += node.operator.dup
@@ -179,9 +180,12 @@ class Task:
         if event.time_us is None and not node.operator.takes_null_times:
             return
         missed = node.operator.take(event, node.mark.before, side)
+        if self.rules.watermark_advance is WatermarkAdvance.RECORD:
+            node.operator.speak()
+        self._say(node, partials)
         if missed is None:
-            self._say(node, partials)
-        elif node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
+            return
+        if node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
             partials.update((node.mark, event.key, event.partition, span) for span in missed.spans)
         elif missed.wholly:
             self.late += 1

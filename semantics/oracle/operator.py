@@ -74,9 +74,12 @@ class Operator(ABC):
         `side`: of a join's inputs 0 the left one, 1 the right one; else 0.
         """
 
+    def speak(self) -> None:  # noqa: B027  (most say all at once)
+        """Say what has changed, if this operator speaks in updates."""
+
     @abstractmethod
     def close(self, now: int) -> None:
-        """End a micro-batch: say what changed, then close and evict what the watermark `now` allows."""
+        """End a micro-batch: close and evict what the watermark `now` allows."""
 
     @abstractmethod
     def held(self) -> Iterator[str | None]:

@@ -67,9 +67,11 @@ class Sessions(Aggregating):
     def is_final(self, end_us: int, watermark: int) -> bool:
         return reached(end_us + self.grace_us, watermark, self.rules.session_close)
 
-    def close(self, now: int) -> None:
+    def speak(self) -> None:
         self.rows += map(self._row, self._changed)
         self._changed = []
+
+    def close(self, now: int) -> None:
         if now < self.due:
             return
         final = [span for spans in self._spans.values() for span in spans if self.is_final(span.end_us, now)]

@@ -166,10 +166,12 @@ class Running(Aggregating):
         del end_us, watermark
         return False
 
-    def close(self, now: int) -> None:
-        del now
+    def speak(self) -> None:
         self.rows += [ValueRow(key, self.named(self._values[key])) for key in self._changed]
         self._changed.clear()
+
+    def close(self, now: int) -> None:
+        pass
 
     def held(self) -> Iterator[str | None]:
         return iter(self._values)

@@ -53,9 +53,11 @@ class Windows(Aggregating):
     def is_final(self, end_us: int, watermark: int) -> bool:
         return reached(end_us + self.grace_us, watermark, self.rules.window_close)
 
-    def close(self, now: int) -> None:
+    def speak(self) -> None:
         self.rows += [self._row(start, key, self._panes[start][key]) for start, key in self._changed]
         self._changed.clear()
+
+    def close(self, now: int) -> None:
         if now < self.due:
             return
         for start in sorted(self._panes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,29 @@ from engines.faust.compile import Program, Record, memory_for, store_for
 from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
-from semantics.expr import ID, KEY, VALUE, expr
+from semantics.expr import ID, KEY, VALUE, Expr, Literal, expr
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
 from semantics.pipeline import (
     Aggregate,
     Dedup,
     Emit,
+    Explode,
     Filter,
     Function,
     Hopping,
     How,
     Join,
     KeyBy,
+    PairTime,
     Pipeline,
     Select,
     Session,
     Source,
     Stream,
     Tumbling,
+    Union,
+    Watermark,
     Window,
     sources,
 )
@@ -173,6 +177,74 @@ def dense_dedups(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
     return Dedup(Source(delay=timedelta(seconds=delay)), horizon=timedelta(seconds=horizon)), timeline
 
 
+WHOLE = [function for function in Function if function not in (Function.AVG, Function.COLLECT)]
+INTEGRAL = st.lists(st.sampled_from(WHOLE), min_size=1, max_size=2, unique=True).map(tuple)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> Pipeline:
+    """Operators that feed operators: up to four levels of anything over up to four inputs."""
+    names = iter("ABCD")
+    clock = draw(st.sampled_from([True, True, True, False]))
+    keys: list[Expr] = [ID, KEY, Literal("all")]
+    wheres = st.sampled_from([expr(VALUE, ">", 0), expr(VALUE, "<", 3), expr(KEY, "!=", "b")])
+
+    def step(inner: Pipeline, *, rekey: bool = True) -> Pipeline:
+        match draw(st.integers(0, 3 if rekey else 2)):
+            case 0:
+                return Filter(inner, draw(wheres))
+            case 1:
+                return Select(inner, draw(st.sampled_from([expr(VALUE, "+", 1), expr(VALUE, "*", 2)])))
+            case 2:
+                return Explode(inner, most=draw(st.integers(1, 3)))
+            case _:
+                return KeyBy(inner, draw(st.sampled_from(keys)))
+
+    def source(spare: int) -> Pipeline:
+        """Return an input; with a clock behind it, or behind a union."""
+        if not clock or draw(st.integers(0, 2)):
+            return Source(next(names), delay=draw(DELAYS) if clock else None)
+        inner: Pipeline = Source(next(names))
+        if spare and draw(st.booleans()):
+            inner = Union((inner, Source(next(names))))
+        for _ in range(draw(st.integers(0, 2))):
+            inner = step(inner, rekey=False)
+        return Watermark(inner, draw(DELAYS))
+
+    def tree(depth: int, spare: int) -> Pipeline:
+        """`spare`: how many inputs there may be beyond one."""
+        if depth == 0:
+            return source(spare)
+        binary, final = ["join", "union"] if spare else [], ["window", "window", "dedup"] if clock else []
+        match draw(st.sampled_from(["step", "running", "update", *final, *binary])):
+            case "step":
+                return step(tree(depth - 1, spare))
+            case "running":
+                return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), emit=Emit.UPDATE)
+            case "update":
+                return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), window=draw(WINDOWS), emit=Emit.UPDATE)
+            case "window":
+                return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), window=draw(WINDOWS))
+            case "dedup":
+                return Dedup(tree(depth - 1, spare), horizon=draw(DELAYS))
+            case "union":
+                return Union((tree(depth - 1, 0), tree(depth - 1, spare - 1)))
+            case _:
+                how, time = (draw(st.sampled_from(How)) if clock else How.INNER), draw(st.sampled_from(PairTime))
+                if {PairTime.LEFT: how.keeps_right, PairTime.RIGHT: how.keeps_left}.get(time):
+                    time = PairTime.LATER
+                bounds = draw(BOUNDS)
+                return replace(join(tree(depth - 1, 0), tree(depth - 1, spare - 1), bounds, how), time=time)
+
+    return tree(draw(st.integers(2, 4)), draw(st.integers(0, 1)))
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
+    pipeline = draw(trees())
+    return pipeline, draw(timelines(tuple(source.name for source in sources(pipeline))))
+
+
 @st.composite
 def scripts(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
     pipeline = draw(PIPELINES)
@@ -248,7 +320,7 @@ class Run:
             records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
             self.program.feed(name, records)
         mark = self.program.watermark
-        held = sum(1 for _ in self.table.scan(b"", b"\xff" * 16))
+        held = sum(1 for _ in self.table.scan())
         wm = None if mark is None else mark - T0_US
         counted = self.program.late - late, self.program.duplicates - duplicates, len(self.dead)
         return arranged(self.pipeline, self.rows), wm, *counted, held
@@ -285,6 +357,12 @@ def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> 
     check(*script, None, crash=False, wipe=False)
 
 
+@settings(max_examples=1500, deadline=None)
+@given(chains())
+def test_operators_that_feed_operators_do_too(script: tuple[Pipeline, Timeline]) -> None:
+    check(*script, None, crash=False, wipe=False)
+
+
 @settings(max_examples=300, deadline=None)
 @given(dense_joins())
 def test_an_outer_join_pads_what_met_nobody(script: tuple[Pipeline, Timeline]) -> None:
@@ -298,7 +376,7 @@ def test_a_dedup_forgets_when_it_should(script: tuple[Pipeline, Timeline]) -> No
 
 
 @settings(max_examples=80, deadline=None)
-@given(script=st.one_of(scripts(), dense_dedups()), crash=st.booleans(), wipe=st.booleans())
+@given(script=st.one_of(scripts(), dense_dedups(), chains(), chains()), crash=st.booleans(), wipe=st.booleans())
 def test_it_does_so_on_disk_across_crashes(
     tmp_path_factory: pytest.TempPathFactory, script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
 ) -> None:

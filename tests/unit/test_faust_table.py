@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.faust.store import Caches, Store, wipe
+from engines.faust.tables import Layout
 
 KEYS = st.binary(max_size=2)
 DOINGS = st.lists(
@@ -32,42 +33,50 @@ def due_of(key: bytes, number: int) -> bytes:
     return b"%d" % (number // 10) + key[::-1]
 
 
-def open_store(path: Path) -> Store[int]:
-    return Store(path, Caches(), lambda number: b"%d" % number, int, due_of)
+LAYOUT = Layout(lambda number: b"%d" % number, int, due_of)
 
 
-def dues(store: Store[int]) -> list[tuple[bytes, bytes]]:
-    assert store.rows.due is not None
-    return list(store.rows.due.scan(*EVERYTHING))
+def open_store(path: Path, tables: int) -> Store:
+    return Store(path, Caches(), [LAYOUT] * tables)
+
+
+def dues(store: Store) -> list[list[tuple[bytes, bytes]]]:
+    return [list(part.due.scan(*EVERYTHING)) for part in store.rows.parts if part.due is not None]
 
 
 @settings(max_examples=80, deadline=None)
-@given(doings=DOINGS)
+@given(doings=DOINGS, tables=st.integers(1, 3))
 def test_it_is_an_ordered_map_with_commits(
-    tmp_path_factory: pytest.TempPathFactory, doings: list[tuple[str, bytes, int]]
+    tmp_path_factory: pytest.TempPathFactory, doings: list[tuple[str, bytes, int]], tables: int
 ) -> None:
+    """Several tables in one store are maps of their own: all are told the same, and none sees another's rows."""
     path = tmp_path_factory.mktemp("table") / "0"
-    store, follower = open_store(path), open_store(path.with_name("1"))
+    store, follower = open_store(path, tables), open_store(path.with_name("1"), tables)
     model: dict[bytes, int] = {}
     committed: dict[bytes, int] = {}
     changelog: dict[bytes, int] = {}
+    prefixes = [b""] if tables == 1 else [bytes((number,)) for number in range(tables)]
     for what, key, number in doings:
+        parts = store.rows.parts
         match what:
             case "put":
                 number = model.get(key, number) // 10 * 10 + number % 10
-                store.rows.put(key, number)
+                for part in parts:
+                    part.put(key, number)
                 model[key] = number
             case "delete" if key in model:
-                store.rows.delete(key)
+                for part in parts:
+                    part.delete(key)
                 del model[key]
             case "get":
-                assert store.rows.get(key) == model.get(key)
+                assert [part.get(key) for part in parts] == [model.get(key)] * tables
             case "scan":
                 expected = [(k, v) for k, v in sorted(model.items()) if key <= k]
-                assert list(store.rows.scan(key, EVERYTHING[1])) == expected
+                assert [list(part.scan(key, EVERYTHING[1])) for part in parts] == [expected] * tables
             case "commit":
                 changes = dict(store.rows.changes())
-                assert changes.keys() <= model.keys() | committed.keys(), "a key that came and went is no change"
+                known = {prefix + key for prefix in prefixes for key in model.keys() | committed.keys()}
+                assert changes.keys() <= known, "a key that came and went is no change"
                 for changed, data in changes.items():
                     if data is None:
                         changelog.pop(changed)
@@ -76,16 +85,19 @@ def test_it_is_an_ordered_map_with_commits(
                 store.settle(b"{}", 1)
                 follower.restore(changes, b"{}", 1)
                 committed = dict(model)
-                assert changelog == committed
+                assert changelog == {prefix + key: v for prefix in prefixes for key, v in committed.items()}
             case "crash":
                 store.close()
-                store, model = open_store(path), dict(committed)
-        assert dues(store) == sorted((due_of(k, v), k) for k, v in model.items())
-    assert list(follower.rows.scan(*EVERYTHING)) == sorted(committed.items()), "the changelog rebuilds the rows"
-    assert dues(follower) == sorted((due_of(k, v), k) for k, v in committed.items()), "and when they are due"
+                store, model = open_store(path, tables), dict(committed)
+        assert dues(store) == [sorted((due_of(k, v), k) for k, v in model.items())] * tables
+    rebuilt = [list(part.scan(*EVERYTHING)) for part in follower.rows.parts]
+    assert rebuilt == [sorted(committed.items())] * tables, "the changelog rebuilds the rows"
+    due = [sorted((due_of(k, v), k) for k, v in committed.items())] * tables
+    assert dues(follower) == due, "and when they are due"
     follower.close()
     rows, live, disk = store.size()
-    assert (rows, live) == (len(committed), sum(len(k) + len(b"%d" % v) for k, v in committed.items()))
+    lengths = [len(prefix + k) + len(b"%d" % v) for prefix in prefixes for k, v in committed.items()]
+    assert (rows, live) == (len(lengths), sum(lengths))
     assert disk > 0
     store.close()
     wipe(path)

@@ -25,7 +25,7 @@ from semantics.errors import WeirError
 
 MASTER = "WEIR_SPARK_MASTER"
 """The environment variable that names the master; the command lines' --spark-master sets it."""
-_ADDRESS = re.compile(r"spark://[\w.-]+:\d+")
+_ADDRESS = re.compile(r"spark://([\w.-]+):(\d+)")
 _WORKERS = 2
 _CORES = "8"
 """Of a worker, as it tells the master: a task here mostly waits, and an application without a core never starts."""
@@ -37,6 +37,11 @@ _POLL_S = 0.2
 _MASTER_UP, _WORKER_UP = "New state: ALIVE", "Successfully registered with master"
 
 
+def clustered() -> bool:
+    """Return whether executors are elsewhere, and not in the driver's process."""
+    return bool(os.environ.get(MASTER))
+
+
 def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path]) -> dict[str, str]:
     """Return the settings for the master that is named, unchanged if none is. Raises `EnvironmentNotReady`.
 
@@ -46,9 +51,13 @@ def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path]) -> dict[str, 
     master = os.environ.get(MASTER, "")
     if not master:
         return dict(conf)
-    if not _ADDRESS.fullmatch(master):
+    address = _ADDRESS.fullmatch(master)
+    if address is None:
         raise EnvironmentNotReady(f"--spark-master is spark://HOST:PORT, not {master!r}.")
+    here = _facing(address[1], int(address[2]))
     own = {
+        "spark.driver.host": here,
+        "spark.driver.bindAddress": here,
         "spark.master": master,
         "spark.jars": ",".join(map(str, classpath)),
         "spark.executor.cores": "1",
@@ -103,6 +112,16 @@ def local_cluster(logs: Path) -> Iterator[str]:
         for running in reversed(children):
             running.kill()
         remove_dir(scratch)
+
+
+def _facing(host: str, port: int) -> str:
+    """Return the address of this machine that the other one sees. Sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.connect((host, port))
+            return str(one.getsockname()[0])
+    except OSError as error:
+        raise EnvironmentNotReady(f"--spark-master: {host} cannot be reached from here: {error}.") from error
 
 
 def _await(child: Child, line: str) -> None:

@@ -9,12 +9,12 @@ import pytest
 from engines.broker.log import KafkaLog
 from engines.spark.cluster import MASTER, local_cluster
 from engines.spark.lab import Lab
-from semantics.pipeline import Aggregate, Emit, How, Join, Session, Source, Tumbling
+from semantics.pipeline import Aggregate, Emit, How, Join, Pipeline, Session, Source, Tumbling
 from semantics.time import s
 
 pytestmark = pytest.mark.integration
 
-PIPELINES = {
+PIPELINES: dict[str, Pipeline] = {
     "running": Aggregate(Source(), emit=Emit.UPDATE),
     "window": Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
     "session": Aggregate(Source(delay=s(0)), window=Session(s(10))),
@@ -42,7 +42,7 @@ async def test_two_workers_hold_the_state_and_a_restart_finds_it(
                 "running": ["a=2"],
                 "window": ["a[0,10)=1", "b[0,10)=1", "c[0,10)=1"],
                 "session": ["a[1,15)=2", "b[2,12)=1", "c[3,13)=1"],
-                "join": ["a(1,3)"],
+                "join": ["a(1#e1,3#e1)"],
             }
     executors = [sorted(path.name for path in (logs / f"worker-{n}").glob("app-*/*")) for n in range(2)]
     assert all(executors), f"an executor on each worker for each start: {executors}"

@@ -143,11 +143,15 @@ def _free_port() -> int:
 
 def main() -> int:
     """Run a local cluster until interrupted; return the exit code."""
+    # Whoever starts us in the background may have us ignore an interrupt; both signals mean the same here.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     logs = scratch_dir("cluster-logs")
     try:
-        with local_cluster(logs) as address:
+        with contextlib.suppress(KeyboardInterrupt), local_cluster(logs) as address:
             print(address, flush=True)
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            while True:
+                signal.pause()
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
         return 4

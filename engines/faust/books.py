@@ -34,6 +34,8 @@ class Standing(msgspec.Struct, kw_only=True):
     duplicates: int
     dead: int
     rows: int
+    restored: int = 0
+    """Records of the changelog that were read before the task opened."""
 
 
 class Books:

@@ -17,7 +17,7 @@ from engines.faust.driver import Chunk
 from engines.faust.store import Store
 
 ROW, TASK = b"r", b"t"
-_POLL_MS = 200
+POLL_MS = 200
 _MAX_FETCH_BYTES = 4 << 20
 
 
@@ -27,10 +27,13 @@ class Reader:
     def __init__(self, store: Store, *, transactional: bool) -> None:
         self._store, self._transactional = store, transactional
         self._rows: dict[bytes, bytes | None] = {}
+        self.read = 0
+        """Records so far."""
 
     def take(self, chunk: Chunk) -> None:
         """Apply a chunk: all of it if transactional (what was aborted is not in it), else up to the last commit."""
         record: bytes | None = None
+        self.read += len(chunk)
         for message in chunk:
             key, value = message.key, message.value
             if key == TASK:
@@ -71,6 +74,17 @@ async def input_bounds(
     return dict(begins), {place: at.offset for place, at in found.items() if at.offset >= 0}
 
 
+def reading(bootstrap: str) -> AIOKafkaConsumer:
+    """Return a consumer, not started, that reads changelogs as they were committed."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=_MAX_FETCH_BYTES,
+    )
+
+
 async def recover(
     bootstrap: str,
     stores: Mapping[TopicPartition, Store],
@@ -78,18 +92,12 @@ async def recover(
     *,
     transactional: bool,
     reader: type[Reader] = Reader,
-) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int]]:
-    """Bring every store up to the end of its changelog partition; return what is stale in each, and `outputs`' ends.
+) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int], dict[TopicPartition, int]]:
+    """Bring every store up to the end of its changelog partition.
 
-    Call it when no writer of these partitions has anything open any more.
+    Return what is stale in each, where `outputs` end, and how many records were read for each store. Call it when no writer of these partitions has anything open any more.
     """
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap.split(","),
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=_MAX_FETCH_BYTES,
-    )
+    consumer = reading(bootstrap)
     await consumer.start()
     try:
         consumer.assign(list(stores))
@@ -108,7 +116,7 @@ async def recover(
             else:
                 consumer.pause(place)
         while pending:
-            for place, chunk in (await consumer.getmany(*pending, timeout_ms=_POLL_MS)).items():
+            for place, chunk in (await consumer.getmany(*pending, timeout_ms=POLL_MS)).items():
                 readers[place].take(chunk)
             done = {place for place in pending if await consumer.position(place) >= ends[place]}
             if done:
@@ -116,4 +124,8 @@ async def recover(
                 pending -= done
     finally:
         await consumer.stop()
-    return {place: read.stale for place, read in readers.items()}, {place: ends[place] for place in outputs}
+    return (
+        {place: read.stale for place, read in readers.items()},
+        {place: ends[place] for place in outputs},
+        {place: read.read for place, read in readers.items()},
+    )

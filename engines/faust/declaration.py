@@ -15,6 +15,7 @@ from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
     "": "exactly once: outputs, state and positions in one Kafka transaction",
+    "standby": "every worker keeps a copy of the state that others own; whoever takes over reads only the rest",
     "at-least-once": "no transactions: a crash may repeat output, the state stays exact",
 } | {name: f"planted bug: {bug.says}" for name, bug in BUGS.items()}
 TITLE = "Faust (Weir runtime)"

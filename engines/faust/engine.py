@@ -200,6 +200,7 @@ class FaustEngine:
             profile=settings.profile,
             state_dir=str(dirs.state / group),
             stages=stages,
+            standby=settings.variant == "standby",
             bug=settings.variant if settings.variant in BUGS else "",
         )
         await asyncio.to_thread(log.create, {at.changelog: at.partitions for at in stages}, compact=True)

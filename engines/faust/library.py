@@ -37,13 +37,15 @@ def app(
     state_dir: str,
     member: str = "",
     commit_interval_s: float = 0.05,
+    standby: bool = False,
 ) -> App:
     """Return an app that runs the pipeline exactly once. Its topics exist; what is internal it makes itself.
 
     `name`: the consumer group, and the beginning of every internal topic's and transaction's name: another name is
     another job, which reads its inputs from the start. `inputs`: the pipeline's input names -> topics. `partitions`: of
     every topic. `member`: a name of this worker that no other has; with it, one that was killed takes its old place as
-    soon as it starts again, and without it when its session has timed out (6 s). Raises `EnvironmentNotReady`.
+    soon as it starts again, and without it when its session has timed out (6 s). `standby`: keep a copy of the state
+    that other workers own, so that whoever takes over has little left to read. Raises `EnvironmentNotReady`.
     """
     guard.check_shapes()
     writer.tune()
@@ -52,7 +54,7 @@ def app(
     plan = Plan(
         bootstrap=broker, group=name, member=member, session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
         commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS, profile=Profile.BENCH, state_dir=state_dir,
-        stages=stages,
+        stages=stages, standby=standby,
     )  # fmt: skip
     runtime = Runtime(plan)
     internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}

@@ -72,6 +72,8 @@ class Plan:
     state_dir: str
     """The worker's own; in a deployment of several, the directory above those."""
     stages: Sequence[StagePlan]
+    standby: bool = False
+    """Keep a copy of the state that other workers own, for the case that their work comes here."""
     bug: str = ""
     """The planted bug, by name (`engines/faust/bugs.py`); empty: the sound engine."""
 

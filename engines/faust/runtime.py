@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
 from engines.faust.plan import Guarantee, Plan, StagePlan
-from engines.faust.store import Caches
+from engines.faust.standby import Standbys
+from engines.faust.store import Caches, Store
 from engines.faust.task import Surroundings, Task, die
 from engines.faust.writer import Plain, Writer
 
@@ -69,6 +71,7 @@ class Runtime:
         self.tasks: dict[tuple[str, int], Task] = {}
         self._stage_of = {topic: stage for stage in plan.stages for topic in stage.inputs.values()}
         self._caches = Caches()
+        self._standbys = Standbys(plan.bootstrap)
         self._rebalance = asyncio.Lock()
         self._moved = asyncio.Event()
         self._steady = False
@@ -104,6 +107,7 @@ class Runtime:
         self._closing = True
         async with self._rebalance:
             tasks, self.tasks = list(self.tasks.values()), {}
+            await self._standbys.stop()
             await asyncio.gather(*(task.close() for task in tasks))
 
     def _build(self) -> App:
@@ -165,15 +169,28 @@ class Runtime:
                 return
             assigned = {(place.topic, place.partition) for place in self.app.consumer.assignment()}
             wanted = dict(self._wanted(assigned))
+            await self._standbys.stop()
             leaving = [self.tasks.pop(key) for key in [*self.tasks] if key not in wanted]
             await asyncio.gather(*(task.close() for task in leaving))
             opened = await self._open({key: stage for key, stage in wanted.items() if key not in self.tasks})
             for task in self.tasks.values():
                 task.resume()
             self.tasks.update(opened)
+            if self._plan.standby:
+                await self._standbys.follow(dict(self._others()))
             self._steady = True
             self._moved.set()
             self.ready.set()
+
+    def _others(self) -> Iterable[tuple[TopicPartition, Callable[[], Store]]]:
+        """Yield the changelog partitions of tasks that others have, and how to open a copy of each."""
+        for stage in self._plan.stages:
+            for partition in range(stage.partitions):
+                if (stage.name, partition) not in self.tasks:
+                    yield TopicPartition(stage.changelog, partition), partial(self._store, stage, partition)
+
+    def _store(self, stage: StagePlan, partition: int) -> Store:
+        return store_for(stage.compiled(), Path(self._plan.state_dir) / stage.name / str(partition), self._caches)
 
     def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], StagePlan]]:
         for stage in self._plan.stages:
@@ -188,17 +205,13 @@ class Runtime:
         if not wanted:
             return {}
         plan = self._plan
-        state_dir = Path(plan.state_dir)
         tasks: dict[tuple[str, int], Task] = {}
         writers: dict[tuple[str, int], Writer] = {}
         for key, stage in wanted.items():
             writers[key] = writer = self._writer(stage, key[1])
             tasks[key] = self._parts.task(plan, stage, key[1], writer, self._around)
         # Opening a database waits for the disk, starting a producer for the broker: side by side.
-        opening = [
-            asyncio.to_thread(store_for, stage.compiled(), state_dir / stage.name / str(key[1]), self._caches)
-            for key, stage in wanted.items()
-        ]
+        opening = [asyncio.to_thread(self._store, stage, key[1]) for key, stage in wanted.items()]
         gate = asyncio.Semaphore(STARTING_AT_ONCE)
 
         async def start(key: tuple[str, int], stage: StagePlan) -> None:
@@ -214,7 +227,7 @@ class Runtime:
         outputs = [TopicPartition(stage.output, key[1]) for key, stage in wanted.items() if not stage.internal]
         inputs = [TopicPartition(topic, key[1]) for key, stage in wanted.items() for topic in stage.inputs.values()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
-        (begins, committed), (stale, ends) = await asyncio.gather(
+        (begins, committed), (stale, ends, read) = await asyncio.gather(
             changelog.input_bounds(plan.bootstrap, plan.group, inputs),
             changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional, reader=self._parts.reader),
         )
@@ -223,6 +236,7 @@ class Runtime:
             if not stage.internal:
                 writers[key].ends[f"{stage.output}/{key[1]}"] = ends[TopicPartition(stage.output, key[1])]
             mine = [TopicPartition(topic, key[1]) for topic in stage.inputs.values()]
+            tasks[key].restored = read[place]
             await tasks[key].open(
                 stores[place],
                 stale[place],

@@ -80,6 +80,8 @@ class Task:
         self.committed = TaskRecord()
         self.watermark: int | None = None
         """As of the last commit."""
+        self.restored = 0
+        """Records of the changelog that were read before it opened."""
         self._outputs: Sequence[Outbox]
         self._carrier: Carrier | None = None
         self._dead: Outbox

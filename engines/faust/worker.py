@@ -119,6 +119,7 @@ def _standing(task: Task) -> Standing:
         duplicates=committed.duplicates,
         dead=committed.dead,
         rows=task.store.size()[0],
+        restored=task.restored,
     )
 
 

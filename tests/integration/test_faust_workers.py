@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ class Counting:
 
 
 @asynccontextmanager
-async def counting(bootstrap: str, folder: Path, workers: int) -> AsyncIterator[Counting]:
+async def counting(bootstrap: str, folder: Path, workers: int, variant: str = "") -> AsyncIterator[Counting]:
     name = f"workers-{os.getpid()}-{next(_numbers)}"
     job = Job(name, COUNT, {"in": f"{name}-in"}, f"{name}-out", f"{name}-dead", 2)
     dirs = RunDirs(logs=folder / "logs", durable=folder / "durable", state=folder / "state")
@@ -82,7 +83,9 @@ async def counting(bootstrap: str, folder: Path, workers: int) -> AsyncIterator[
         path.mkdir()
     with KafkaLog(bootstrap) as log:
         log.create(dict.fromkeys([job.inputs["in"], job.output, job.dead_letters], 2))
-        async with await ENGINE.deploy([job], log=log, dirs=dirs, settings=Settings(workers=workers)) as deployment:
+        async with await ENGINE.deploy(
+            [job], log=log, dirs=dirs, settings=Settings(workers=workers, variant=variant)
+        ) as deployment:
             yield Counting(log, deployment, job)
 
 
@@ -144,3 +147,30 @@ async def test_a_worker_that_leaves_hands_its_work_over_at_once(broker: str, tmp
         await stage.settle()
         stage.everything()
         assert stage.seen == {"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5]}
+
+
+@pytest.mark.parametrize(("variant", "most"), [("standby", 3), ("", None)])
+async def test_a_standby_leaves_little_to_read(broker: str, tmp_path: Path, variant: str, most: int | None) -> None:
+    """Two records a commit, some thirty commits: whoever has followed reads only what came last."""
+    commits = 30
+    async with counting(broker, tmp_path, workers=2, variant=variant) as stage:
+        for _ in range(commits):
+            stage.send()
+            await stage.settle()
+        victim, survivor = stage.workers
+        inherited = {standing["partition"] for standing in await standings(victim, stage.job)}
+        assert inherited
+        victim.kill()
+        await stage.deployment.scale(1)
+        stage.send()
+        await stage.settle()
+        restored = [task["restored"] for task in await standings(survivor, stage.job) if task["partition"] in inherited]
+        assert all(count <= most if most else count >= commits for count in restored), restored
+        stage.everything()
+        assert stage.seen == {key: list(range(1, commits + 2)) for key in "ab"}
+
+
+async def standings(worker: Child, job: Job) -> list[dict[str, Any]]:
+    answer = await worker.request("settle", within=WITHIN, ends={job.name: {}}, within_s=0.1)
+    tasks: list[dict[str, Any]] = answer["tasks"]
+    return tasks

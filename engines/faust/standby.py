@@ -1,0 +1,66 @@
+"""Standbys: copies of the state that other workers own, kept up to date from their changelogs.
+
+Whoever takes over a partition then has only the rest to read. A copy holds nothing but what was committed, and says up
+to where: to make it the state, one reads on, as after any restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from engines.faust.changelog import POLL_MS, Reader, reading
+from engines.faust.store import Store
+from engines.faust.task import die
+
+
+class Standbys:
+    """The copies of one worker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._stores: dict[TopicPartition, Store] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Stop following and close the copies, so that they can be opened as stores."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+        if self._consumer is not None:
+            await self._consumer.stop()
+        for store in self._stores.values():
+            store.close()
+        self._stores, self._consumer, self._following = {}, None, None
+
+    async def follow(self, places: Mapping[TopicPartition, Callable[[], Store]]) -> None:
+        """Open the copies of these changelog partitions, and follow them from now on."""
+        if not places:
+            return
+        opened = await asyncio.gather(*(asyncio.to_thread(opening) for opening in places.values()))
+        self._stores = dict(zip(places, opened, strict=True))
+        self._consumer = consumer = reading(self._bootstrap)
+        await consumer.start()
+        consumer.assign(list(places))
+        for place, store in self._stores.items():
+            consumer.seek(place, store.read_to)
+        self._following = asyncio.create_task(self._follow(consumer), name="standbys")
+
+    @property
+    def copies(self) -> Collection[TopicPartition]:
+        """The changelog partitions that are followed."""
+        return self._stores.keys()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        readers = {place: Reader(store, transactional=True) for place, store in self._stores.items()}
+        try:
+            while True:
+                for place, chunk in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+                    readers[place].take(chunk)
+        except Exception:
+            await die()

@@ -95,7 +95,8 @@ async def recover(
 ) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Bring every store up to the end of its changelog partition.
 
-    Return what is stale in each, where `outputs` end, and how many records were read for each store. Call it when no writer of these partitions has anything open any more.
+    Return what is stale in each, where `outputs` end, and how many records were read for each store. Call it when no
+    writer of these partitions has anything open any more.
     """
     consumer = reading(bootstrap)
     await consumer.start()

@@ -44,6 +44,10 @@ def parser() -> argparse.ArgumentParser:
     probe.add_argument("--only", action="append", default=[], metavar="ID", help="repeatable: such as join/inner")
     probe.add_argument("--record", action="store_true", help="write the answers as those of this version")
     probe.add_argument("--json", dest="as_json", action="store_true", help="the answers on stdout")
+    micro = commands.add_parser("micro", help="CPU an event of our engine beside its peers, answers checked")
+    micro.add_argument("--work", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
+    micro.add_argument("--peer", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
+    micro.add_argument("--runs", type=int, default=3, metavar="N", help="of each (default: 3)")
     _of_records(commands)
     for command in (top, compare):
         # A subcommand's own default would overwrite what was said before it.
@@ -123,6 +127,14 @@ def _run(asked: argparse.Namespace) -> int:
             from bench.probing import main as probe
 
             return probe(asked.on, only=asked.only, record=asked.record, as_json=asked.as_json)
+        case "micro":
+            from bench.micro.main import main as micro
+            from bench.show import progress
+
+            with progress() as say:
+                return micro(
+                    works=asked.work, peers=asked.peer, count=asked.runs, output=asked.output, seed=asked.seed, say=say
+                )
         case "check":
             from bench.check import main as check
 

@@ -27,6 +27,7 @@ from engines.errors import EnvironmentNotReady
 
 LOCK = Path(__file__).with_name("jars.lock")
 REPAIR = "`python -m engines.jars`"
+FETCH_STREAMS = "`python -m engines.jars --streams`"
 
 
 class Section(Enum):
@@ -34,6 +35,8 @@ class Section(Enum):
 
     BROKER = "broker"
     SPARK = "spark"
+    STREAMS = "streams"
+    """Kafka Streams, which only a comparison of costs needs: 75 MB that `make setup` does not fetch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,14 @@ def broker_classpath() -> tuple[Path, ...]:
 def spark_classpath() -> tuple[Path, ...]:
     """Return the jars of Spark's Kafka connector. Raises `EnvironmentNotReady`."""
     return _checked(lock()[Section.SPARK])
+
+
+def streams_classpath() -> tuple[Path, ...]:
+    """Return the jars of Kafka Streams, the broker's among them. Raises `EnvironmentNotReady`."""
+    if missing := faults(lock()[Section.STREAMS]):
+        jar, fault = next(iter(missing.items()))
+        raise EnvironmentNotReady(f"{jar.file} {fault}: {FETCH_STREAMS}.")
+    return _checked(lock()[Section.BROKER] + lock()[Section.STREAMS])
 
 
 def faults(jars: Iterable[Jar]) -> dict[Jar, str]:
@@ -175,8 +186,12 @@ def _run_ivy(work: Path, jars: tuple[Jar, ...]) -> None:
 
 
 def main() -> int:
-    """Fetch all jars of the lock; return the exit code, 4 if that failed. `--quiet`: say nothing if all are there."""
-    wanted = tuple(dict.fromkeys(jar for section in lock().values() for jar in section))
+    """Fetch the jars of the lock; return the exit code, 4 if that failed.
+
+    `--streams`: those of Kafka Streams too; `--quiet`: say nothing if all are there.
+    """
+    sections = [section for section in Section if section is not Section.STREAMS or "--streams" in sys.argv[1:]]
+    wanted = tuple(dict.fromkeys(jar for section in sections for jar in lock()[section]))
     try:
         fetch(wanted)
     except EnvironmentNotReady as error:

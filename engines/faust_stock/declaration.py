@@ -9,7 +9,7 @@ import platform
 from importlib import metadata
 
 from engines.contract import Capability, Declaration, Override, Support
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, flat, rekeyed
+from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, flat, nodes, rekeyed
 from semantics.rules import BadRecord, Close, LateCount, NullTime, RecoveredState, Rules, Sink
 from semantics.time import us
 from semantics.timeline import CrashPoint
@@ -98,32 +98,40 @@ def declaration(variant: str) -> Declaration:
 
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    match pipeline:
-        case _ if not flat(pipeline):
-            return Capability(Support.NOT_IMPLEMENTED, "agents that feed each other through topics are not written yet")
+    lacking = next(filter(None, map(_lacking, nodes(pipeline))), "")
+    if lacking:
+        return Capability(Support.UNSUPPORTED, lacking)
+    if not flat(pipeline):
+        return Capability(Support.NOT_IMPLEMENTED, "agents that feed each other through topics are not written yet")
+    if rekeyed(pipeline) and partitions > 1:
+        return Capability(Support.NOT_IMPLEMENTED, "re-keying by group_by through an internal topic comes later")
+    return Capability(Support.NATIVE)
+
+
+def _lacking(node: Pipeline) -> str:
+    """Return why Faust has no such operator; empty if it has."""
+    match node:
         case Join():
-            return _lacks(f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises")
+            return f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises"
         case Dedup():
-            return _lacks(
+            return (
                 f"No operator forgets an id by event time: a Table keeps it for ever, or until the wall clock says so "
                 f"({_SOURCE}/tables/base.py: Collection._del_old_keys)"
             )
         case Aggregate(window=Session()):
-            return _lacks(f"Windows are tumbling, hopping or sliding ({_SOURCE}/windows.py), never sessions")
+            return f"Windows are tumbling, hopping or sliding ({_SOURCE}/windows.py), never sessions"
         case Aggregate(emit=Emit.FINAL):
-            return _lacks(
+            return (
                 "There is no watermark, and so no final result: windows close by the wall clock "
                 f"({_SOURCE}/tables/base.py: Collection._del_old_keys asks time.time())"
             )
         case Aggregate(window=Tumbling() | Hopping() as window) if not _fits(window):
-            return _lacks(
+            return (
                 "A window has neither offset nor grace, its times are whole seconds, and hopping windows are aligned "
                 f"only where the slide divides the size ({_SOURCE}/windows.py: HoppingWindow.ranges)"
             )
-        case _ if rekeyed(pipeline) and partitions > 1:
-            return Capability(Support.NOT_IMPLEMENTED, "re-keying by group_by through an internal topic comes later")
         case _:
-            return Capability(Support.NATIVE)
+            return ""
 
 
 def _fits(window: Tumbling | Hopping) -> bool:
@@ -131,10 +139,6 @@ def _fits(window: Tumbling | Hopping) -> bool:
     slide_us = us(window.slide) if isinstance(window, Hopping) else size_us
     whole = size_us % second_us == slide_us % second_us == size_us % slide_us == 0
     return whole and not us(window.offset) and not us(window.grace)
-
-
-def _lacks(reason: str) -> Capability:
-    return Capability(Support.UNSUPPORTED, reason)
 
 
 def _version(name: str) -> str:

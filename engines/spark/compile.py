@@ -41,9 +41,6 @@ from semantics.time import us
 
 Columns: TypeAlias = dict[str, Any]
 
-_NO_OFFSET = sf.lit(0).cast("bigint")
-"""Of what is no record: of such at one time, Spark takes any for the first."""
-
 EVENT_SCHEMA = "k string, i string, v bigint, t bigint"
 _COLUMN_OF = {"key": "k", "id": "i", "value": "v"}
 _OPERATOR = {
@@ -146,15 +143,26 @@ def _exploded(frame: DataFrame, most: int) -> DataFrame:
 def _events_of_windows(frame: DataFrame, row: Columns, aggregate: Aggregate) -> DataFrame:
     id = sf.concat(row["s"], sf.lit("-"), row["e"])
     # A timestamp computed in any other way has lost its watermark.
-    event = {"k": row["k"], "i": id, "v": row[aggregate.functions[0].value], "t": sf.window_time("w"), "o": _NO_OFFSET}
+    event = {
+        "k": row["k"],
+        "i": id,
+        "v": row[aggregate.functions[0].value],
+        "t": sf.window_time("w"),
+        "o": _no_offset(),
+    }
     return frame.select(*_named(event))
 
 
 def _events_of_pairs(frame: DataFrame, row: Columns, join: Join) -> DataFrame:
     id = sf.concat(sf.coalesce(row["li"], sf.lit("")), sf.lit(":"), sf.coalesce(row["ri"], sf.lit("")))
     time = {PairTime.LATER: sf.greatest("l.t", "r.t"), PairTime.LEFT: sf.col("l.t"), PairTime.RIGHT: sf.col("r.t")}
-    event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": _NO_OFFSET}
+    event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": _no_offset()}
     return frame.select(*_named(event))
+
+
+def _no_offset() -> Column:
+    """Return the offset of what is no record: of such at one time, Spark takes any for the first."""
+    return sf.lit(0).cast("bigint")
 
 
 def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:

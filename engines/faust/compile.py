@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
@@ -14,14 +15,14 @@ from engines.faust.aggregates import Running, Session, Span, Windows
 from engines.faust.chain import Chain, Parts
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
-from engines.faust.join import Interval, IntervalJoin, JoinRow
+from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
 from engines.faust.store import Caches, Store, TaskRecord
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
 from semantics import pipeline as algebra
-from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.expr import Binary, Expr, Field, Literal, Op, own_conditions
 from semantics.pipeline import (
     Aggregate,
     Filter,
@@ -29,6 +30,7 @@ from semantics.pipeline import (
     KeyBy,
     Pipeline,
     Select,
+    Source,
     Stateful,
     Step,
     Watermark,
@@ -77,10 +79,13 @@ class Input:
     `delay_us`: of the clock that each of its events moves; None without one.
     """
 
-    def __init__(self, name: str, side: int, delay_us: int | None, transform: Callable[[Event], bool] | None) -> None:
-        self.name, self.side, self.delay_us, self.transform = name, side, delay_us, transform
-        self.behind_us = delay_us
+    def __init__(self, source: Source, side: int, transform: Callable[[Event], bool] | None) -> None:
+        self.name, self.side, self.transform = source.name, side, transform
+        self.delay_us = None if source.delay is None else us(source.delay)
+        self.behind_us = self.delay_us
         """How far its watermark is behind: that of a clock farther on, which a chain moves, too."""
+        self.future_us = None if source.future is None else us(source.future)
+        self.late_output = source.late_output
         self.highest: int | None = None
         """The highest event time seen; only with a clock."""
 
@@ -93,16 +98,13 @@ class Program:
         if flat(pipeline):
             streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
             self.inputs = {
-                source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
+                source.name: Input(source, side, _transform(steps(stream)))
                 for side, stream in enumerate(streams)
                 for source in sources(stream)
             }
             self._operator = _operator(pipeline, rows.parts, emit)
         else:
-            self.inputs = {
-                source.name: Input(source.name, side, None if source.delay is None else us(source.delay), None)
-                for side, source in enumerate(sources(pipeline))
-            }
+            self.inputs = {source.name: Input(source, side, None) for side, source in enumerate(sources(pipeline))}
             for node in nodes(pipeline):
                 if isinstance(node, Watermark):
                     self.inputs[sources(node)[0].name].behind_us = us(node.delay)
@@ -151,7 +153,7 @@ class Program:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
         input, operator, needs_time = self.inputs[name], self._operator, name in self._timed
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
-        on_event, watermark = operator.on_event, self._watermark
+        on_event, watermark, future = operator.on_event, self._watermark, input.future_us
         highest = BEFORE_ALL if input.highest is None else input.highest
         for record in records:
             try:
@@ -163,10 +165,15 @@ class Program:
             if time is None and needs_time:
                 self._dead(name, record, "no_time")
                 continue
+            if future is not None and time is not None and time > highest + future and input.highest is not None:
+                self._dead(name, record, "future")
+                continue
             if transform is None or transform(event):
                 refused = on_event(side, event, record.offset, watermark)
                 if refused is not None:
                     self._count(refused)
+                if input.late_output and (refused is Refused.LATE or (self._chain is not None and self._chain.late)):
+                    self._dead(name, record, "late")
             if clocked and time is not None and time > highest:
                 input.highest = highest = time
                 self._watermark = watermark = self._lowest()
@@ -231,9 +238,8 @@ def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Opera
         return Passing(names, emit)
     (rows,) = tables
     match node:
-        case Join(how=how):
-            preserved = how.keeps_left, how.keeps_right
-            return IntervalJoin(_interval(node), rows, names, emit, preserved=preserved)
+        case Join(how=how, where=where):
+            return IntervalJoin(_interval(node), how, _condition(where), rows, names, emit)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
         case Aggregate(window=window, emit=when):
@@ -248,11 +254,18 @@ def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Opera
                     span = Span(us(size), us(slide), us(offset), us(grace))
                     return Windows(span, sums, rows, names, emit, final=final)
                 case algebra.Session(gap, grace=grace):
-                    return Session(us(gap), us(grace), sums, rows, names, emit, final=final)
+                    return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final)
                 case unknown:
                     assert_never(unknown)
         case _:
             assert_never(node)
+
+
+def _gap_us(gap: timedelta | Expr) -> int | Callable[[Event], int]:
+    if isinstance(gap, timedelta):
+        return us(gap)
+    seconds = _expression(gap)
+    return lambda event: 1_000_000 * seconds(event)
 
 
 def _sums(aggregate: Aggregate) -> Functions:
@@ -260,7 +273,20 @@ def _sums(aggregate: Aggregate) -> Functions:
 
 
 def _interval(join: Join) -> Interval:
-    return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
+    clocked = clock(join.left) is not None, clock(join.right) is not None
+    window = None if join.window is None else (us(join.window.size), us(join.window.offset))
+    return Interval(*join.bounds_us, clocked, window)
+
+
+def _condition(where: Expr | None) -> Condition | None:
+    if where is None:
+        return None
+
+    def own(side: str) -> Callable[[Any], Any]:
+        conditions = [_expression(condition) for condition in own_conditions(where, side)]
+        return lambda pair: all(condition(pair) for condition in conditions)
+
+    return Condition(_expression(where), (own("left"), own("right")))
 
 
 def _transform(chain: Sequence[Step]) -> Callable[[Event], bool] | None:
@@ -293,11 +319,14 @@ def _setting(field: str, value: Callable[[Event], Any]) -> Callable[[Event], boo
     return action
 
 
-def _expression(expression: Expr) -> Callable[[Event], Any]:
-    """Return the function that evaluates an expression; an operation on null is false."""
+def _expression(expression: Expr) -> Callable[[Any], Any]:
+    """Return the function that evaluates an expression on an event, or on a pair; an operation on null is false."""
     match expression:
-        case Field(name):
+        case Field(name, ""):
             return _FIELDS[name]
+        case Field(name, side):
+            of, field = int(side == "right"), _FIELDS[name]
+            return lambda pair: field(pair[of])
         case Literal(value):
             return lambda _: value
         case Binary(op, left, right):
@@ -308,7 +337,7 @@ def _expression(expression: Expr) -> Callable[[Event], Any]:
                 return lambda event: a(event) or b(event)
             apply = _OPERATORS[op]
 
-            def binary(event: Event) -> Any:
+            def binary(event: Any) -> Any:
                 x, y = a(event), b(event)
                 return False if x is None or y is None else apply(x, y)
 

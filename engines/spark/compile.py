@@ -56,7 +56,8 @@ _OPERATOR = {
     Op.AND: operator.and_,
     Op.OR: operator.or_,
 }
-_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer"}
+_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer",
+        How.SEMI: "left_semi", How.ANTI: "left_anti"}  # fmt: skip
 
 
 def sink_frame(
@@ -123,7 +124,7 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
         case Hopping(size, slide, offset=offset):
             groups = frame.groupBy(_windows(size, slide, offset), "k")
         case Session(gap):
-            groups = frame.groupBy(sf.session_window("t", _interval(gap)).alias("w"), "k")
+            groups = frame.groupBy(sf.session_window("t", _gap(gap)).alias("w"), "k")
         case None:
             groups = frame.groupBy("k")
         case _:
@@ -154,6 +155,8 @@ def _events_of_windows(frame: DataFrame, row: Columns, aggregate: Aggregate) -> 
 
 
 def _events_of_pairs(frame: DataFrame, row: Columns, join: Join) -> DataFrame:
+    if not join.how.pairs:
+        return frame.select("l.k", "l.i", "l.v", "l.t", _no_offset().alias("o"))
     id = sf.concat(sf.coalesce(row["li"], sf.lit("")), sf.lit(":"), sf.coalesce(row["ri"], sf.lit("")))
     time = {PairTime.LATER: sf.greatest("l.t", "r.t"), PairTime.LEFT: sf.col("l.t"), PairTime.RIGHT: sf.col("r.t")}
     event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": _no_offset()}
@@ -163,6 +166,12 @@ def _events_of_pairs(frame: DataFrame, row: Columns, join: Join) -> DataFrame:
 def _no_offset() -> Column:
     """Return the offset of what is no record: of such at one time, Spark takes any for the first."""
     return sf.lit(0).cast("bigint")
+
+
+def _gap(gap: timedelta | Expr) -> Any:
+    if isinstance(gap, timedelta):
+        return _interval(gap)
+    return sf.concat(_column(gap).cast("string"), sf.lit(" seconds"))
 
 
 def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:
@@ -196,10 +205,26 @@ def _function(function: Function, at_most: int) -> Column:
 
 def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
     lt, rt = sf.col("l.t"), sf.col("r.t")
-    near = [sf.col("l.k") == sf.col("r.k"), rt >= lt + sf.lit(join.lo), rt <= lt + sf.lit(join.hi)]
+    near = [sf.col("l.k") == sf.col("r.k")]
+    if join.lo is not None:
+        first = lt + sf.lit(join.lo)
+        near.append(rt > first if join.lo_exclusive else rt >= first)
+    if join.hi is not None:
+        last = lt + sf.lit(join.hi)
+        near.append(rt < last if join.hi_exclusive else rt <= last)
+    if join.window is not None:
+        # The window is the stream's event time from here on, and there can be but one: the event's own is a number.
+        window = _windows(join.window.size, join.window.size, join.window.offset)
+        left, right = (side.select("k", "i", "v", window, _micros("t").alias("t")) for side in (left, right))
+        near.append(sf.col("l.w") == sf.col("r.w"))
+    if join.where is not None:
+        near.append(_column(join.where))
+    time = _micros if join.window is None else sf.col
     pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), _HOW[join.how])
+    if not join.how.pairs:
+        return pairs, {"k": sf.col("l.k"), "i": sf.col("l.i"), "v": sf.col("l.v"), "t": time("l.t")}
     key = sf.coalesce("l.k", "r.k") if join.how.keeps_right else sf.col("l.k")
-    row = {"k": key, "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
+    row = {"k": key, "li": sf.col("l.i"), "lt": time("l.t"), "ri": sf.col("r.i"), "rt": time("r.t")}
     return pairs, row
 
 
@@ -209,8 +234,8 @@ def _event_row() -> Columns:
 
 def _column(expression: Expr) -> Column:
     match expression:
-        case Field(name):
-            return sf.col(_COLUMN_OF[name])
+        case Field(name, side):
+            return sf.col(f"{side[0]}.{_COLUMN_OF[name]}" if side else _COLUMN_OF[name])
         case Literal(value):
             return sf.lit(value).cast("bigint") if isinstance(value, int) else sf.lit(value)
         case Binary(op, left, right):

@@ -19,6 +19,7 @@ from semantics.pipeline import (
     Aggregate,
     Dedup,
     Emit,
+    How,
     Join,
     PairTime,
     Pipeline,
@@ -27,6 +28,7 @@ from semantics.pipeline import (
     delays,
     inputs,
     nodes,
+    sources,
 )
 from semantics.rules import (
     Average,
@@ -38,6 +40,7 @@ from semantics.rules import (
     NullJoinKey,
     NullTime,
     OperatorClock,
+    OwnConditionFalse,
     RestartClock,
     RowLateness,
     Rules,
@@ -68,6 +71,7 @@ RULES = Rules(
     operator_clock=OperatorClock.QUERY,
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
+    own_condition_false=OwnConditionFalse.AT_ONCE,
     session_lateness=SessionLateness.OWN_SPAN,
     dedup_forget=DedupForget.AT_HORIZON,
     null_join_key=NullJoinKey.MATCH_IN_FULL,
@@ -100,6 +104,8 @@ _SOURCES = {
     "and evicts what the watermark has reached",
     "null_join_key": f"{_STREAMING}/operators/stateful/join/SymmetricHashJoinStateManager.scala: rows meet by the "
     "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
+    "own_condition_false": f"{_STATEFUL}/join/StreamingSymmetricHashJoinExec.scala: a row that fails the condition on "
+    "its own side is joined with nulls, and put out, when it comes (generateFilteredJoinedRow); it is not stored",
     "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
     "malformed JSON; the others are null",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
@@ -162,6 +168,17 @@ def _recipe(pipeline: Pipeline, partitions: int) -> Capability:
 
 
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
+    if any(source.late_output for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            f"Late data is dropped and counted; no output has it ({_GUIDE} 'Handling Late Data and Watermarking').",
+        )
+    if any(source.future is not None for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            "The watermark follows the highest event time of all, however far ahead it is "
+            f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
+        )
     for node in nodes(pipeline):
         if (found := _of_node(node)).support is not Support.NATIVE:
             return found
@@ -182,9 +199,11 @@ def _of_chain(pipeline: Pipeline) -> Capability:
             return Capability(
                 Support.NOT_IMPLEMENTED, "From one operator to the next Spark appends; updates go to the sink only."
             )
+        if isinstance(node, Join) and node.window is not None:
+            return Capability(Support.NOT_IMPLEMENTED, "A join on windows comes last so far.")
     ends = (*operators, last) if isinstance(last, Stateful) else operators
     for read in (read for operator in ends for read in _beneath(operator)):
-        if isinstance(read, Join) and read.time is PairTime.LATER:
+        if isinstance(read, Join) and read.how.pairs and read.time is PairTime.LATER:
             return Capability(
                 Support.UNSUPPORTED,
                 "A column that is computed of both times has no watermark, and nothing that follows could close "
@@ -221,6 +240,12 @@ def _of_node(node: Pipeline) -> Capability:
                 Support.UNSUPPORTED,
                 f"Session windows have no update mode ({_GUIDE} 'Types of time windows').",
                 error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+        case Join(how=How.ANTI):
+            return Capability(
+                Support.UNSUPPORTED,
+                f"No anti join of two streams ({_GUIDE} 'Support matrix for joins in streaming queries').",
+                error="_LEGACY_ERROR_TEMP_3102",
             )
         case Dedup(stream, horizon=horizon) if delays(stream) != {horizon}:
             return Capability(

@@ -70,7 +70,11 @@ class Lab:
 
     async def settle(self, *, within: timedelta = WITHIN) -> dict[str, Settled]:
         """Settle all that was sent; return the answers by job name."""
-        answers = await self.spark.settle(self._ends, within=within)
+        return await self.settle_on(self.spark, within=within)
+
+    async def settle_on(self, spark: SparkDeployment, *, within: timedelta = WITHIN) -> dict[str, Settled]:
+        """Settle on another deployment of the same jobs."""
+        answers = await spark.settle(self._ends, within=within)
         return {name.rpartition("-")[2]: answer for name, answer in answers.items()}
 
     async def rows(self) -> dict[str, list[str]]:

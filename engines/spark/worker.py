@@ -91,7 +91,7 @@ class Worker:
             return {"job": job["name"], "error": condition, "message": str(error).partition("\n")[0]}
         except (PySparkException, Py4JJavaError) as error:
             # One bad checkpoint must not take the other jobs down.
-            self._failed[name] = str(error)
+            self._failed[name] = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
         return None
 
     def drain(self, job: str) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from semantics.catalogue import (
     dedup,
     exactly_once,
     functions,
+    guards,
     join,
+    join_kinds,
     schema,
     session,
     state,
@@ -36,8 +38,9 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, dedup, chain, state, exactly_once, schema)
-    return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
+    windows = watermark, guards, tumbling, session, functions
+    others = join, join_kinds, dedup, chain, state, exactly_once, schema
+    return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 
 def find(id: str) -> Expectation:

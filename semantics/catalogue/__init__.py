@@ -12,6 +12,7 @@ from semantics.catalogue import (
     guards,
     join,
     join_kinds,
+    rekey,
     schema,
     session,
     state,
@@ -29,6 +30,7 @@ FAMILIES = {
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
     "CH": "operators that feed operators, unions, clocks",
+    "NK": "new keys over several partitions",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -39,7 +41,7 @@ FAMILIES = {
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
     windows = watermark, guards, tumbling, session, functions
-    others = join, join_kinds, dedup, chain, state, exactly_once, schema
+    others = join, join_kinds, dedup, chain, rekey, state, exactly_once, schema
     return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 

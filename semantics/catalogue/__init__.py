@@ -12,9 +12,12 @@ from semantics.catalogue import (
     guards,
     join,
     join_kinds,
+    latest,
+    lookup,
     schema,
     session,
     state,
+    timers,
     tumbling,
     watermark,
 )
@@ -28,6 +31,8 @@ FAMILIES = {
     "AG": "aggregate functions",
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
+    "LJ": "lookups in a table of versions",
+    "CDC": "the latest by version",
     "CH": "operators that feed operators, unions, clocks",
     "ST": "state",
     "EO": "exactly once under faults",
@@ -39,7 +44,7 @@ FAMILIES = {
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
     windows = watermark, guards, tumbling, session, functions
-    others = join, join_kinds, dedup, chain, state, exactly_once, schema
+    others = join, join_kinds, dedup, lookup, latest, chain, state, timers, exactly_once, schema
     return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 

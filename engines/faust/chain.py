@@ -180,7 +180,7 @@ class Chain:
         return forward
 
 
-def _behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
+def behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
     """Return what reads the watermark of what comes out of a node."""
     match node:
         case Source() | Watermark():
@@ -198,7 +198,7 @@ def _behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
 
 def _before(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
     """Return what reads the watermark of what goes into a node; an input without a clock is left out."""
-    readings = [_behind(stream, clocks) for stream in inputs(node) if clocked(stream)]
+    readings = [behind(stream, clocks) for stream in inputs(node) if clocked(stream)]
     match readings:
         case []:
             return lambda: BEFORE_ALL

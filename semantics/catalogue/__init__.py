@@ -14,6 +14,7 @@ from semantics.catalogue import (
     join_kinds,
     latest,
     lookup,
+    rekey,
     schema,
     session,
     state,
@@ -34,6 +35,7 @@ FAMILIES = {
     "LJ": "lookups in a table of versions",
     "CDC": "the latest by version",
     "CH": "operators that feed operators, unions, clocks",
+    "NK": "new keys over several partitions",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -44,7 +46,7 @@ FAMILIES = {
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
     windows = watermark, guards, tumbling, session, functions
-    others = join, join_kinds, dedup, lookup, latest, chain, state, timers, exactly_once, schema
+    others = join, join_kinds, dedup, lookup, latest, chain, rekey, state, timers, exactly_once, schema
     return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 

@@ -97,7 +97,6 @@ EXPECTATIONS = [
         timeline=script("a#x@0", Restart(), "a#x@3"),
         demand=after(["a#x@0"], [], ["dup:1"]),
         because="Producers retry exactly when something restarts.",
-        core=True,
     ),
     Expectation(
         "DD-11",

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
+from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
@@ -221,6 +222,7 @@ def _limited(node: Pipeline) -> bool:
 def _versions() -> Mapping[str, str]:
     found = {f"{jar.artifact}": jar.version for jar in jars.lock()[jars.Section.SPARK]}
     try:
-        return {"pyspark": version("pyspark"), "java": java.find().version, **found}
+        where = {"master": "standalone cluster"} if clustered() else {}
+        return {"pyspark": version("pyspark"), "java": java.find().version, **where, **found}
     except (PackageNotFoundError, EnvironmentNotReady):
         return {"pyspark": f"{PYSPARK} (cannot run here)", **found}

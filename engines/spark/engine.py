@@ -38,6 +38,7 @@ from engines.contract import (
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
+from engines.spark.cluster import clustered, on_cluster
 from engines.spark.crash import Watcher
 from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.gate import INNER
@@ -129,6 +130,7 @@ class SparkDeployment:
             variant=self.settings.variant,
             train=self.train,
         )
+        conf = on_cluster(conf, classpath)
         self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
         try:
             await self._child.ready(within=_READY_WITHIN)
@@ -207,8 +209,8 @@ class SparkDeployment:
 
     async def state(self, job: str) -> StateSize:
         found = await self._running().request("state", within=_READY_WITHIN, job=job)
-        # RocksDB's local folders do not say whose they are.
-        alone = len(self.jobs) == 1
+        # RocksDB's local folders do not say whose they are, and on a cluster they are the executors'.
+        alone = len(self.jobs) == 1 and not clustered()
         return StateSize(
             rows=found["rows"],
             live_bytes=found["live_bytes"],

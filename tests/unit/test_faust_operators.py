@@ -277,18 +277,14 @@ def trees(draw: st.DrawFn) -> Pipeline:
         """`spare`: how many inputs there may be beyond one."""
         if depth == 0:
             return source(spare)
-        binary, final = ["join", "union"] if spare else [], ["window", "window", "dedup", "absence"] if clock else []
-        match draw(st.sampled_from(["step", "running", "update", "upsert", *final, *binary])):
+        binary, final = ["join", "union"] if spare else [], ["window", "window", "dedup"] if clock else []
+        match draw(st.sampled_from(["step", "running", "update", *final, *binary])):
             case "step":
                 return step(tree(depth - 1, spare))
             case "running":
                 return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), emit=Emit.UPDATE)
             case "update":
                 return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), window=draw(WINDOWS), emit=Emit.UPDATE)
-            case "upsert":
-                return Upsert(tree(depth - 1, spare), gone=draw(GONES))
-            case "absence":
-                return Absence(tree(depth - 1, spare), after=draw(DELAYS.filter(bool)))
             case "window":
                 return Aggregate(tree(depth - 1, spare), draw(INTEGRAL), window=draw(WINDOWS))
             case "dedup":

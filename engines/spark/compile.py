@@ -17,6 +17,7 @@ from pyspark.sql import functions as sf
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
@@ -27,6 +28,7 @@ from semantics.pipeline import (
     How,
     Join,
     KeyBy,
+    Lookup,
     PairTime,
     Pipeline,
     Select,
@@ -35,6 +37,7 @@ from semantics.pipeline import (
     Stream,
     Tumbling,
     Union,
+    Upsert,
     Watermark,
 )
 from semantics.time import us
@@ -92,6 +95,8 @@ def sink_frame(
                 return _events_of_windows(*_aggregate(stream(input), node), node)
             case Join(left, right):
                 return _events_of_pairs(*_join(stream(left), stream(right), node), node)
+            case Upsert() | Absence() | Lookup():
+                raise NotImplementedError(f"{type(node).__name__}: the declaration does not let it through")
             case _:
                 assert_never(node)
 

@@ -17,15 +17,18 @@ from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
     How,
     Join,
+    Lookup,
     PairTime,
     Pipeline,
     Session,
     Stateful,
+    Upsert,
     delays,
     inputs,
     nodes,
@@ -180,6 +183,8 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
             "The watermark follows the highest event time of all, however far ahead it is "
             f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
         )
+    if any(isinstance(node, Upsert | Absence | Lookup) or _limited(node) for node in nodes(pipeline)):
+        return Capability(Support.NOT_IMPLEMENTED, "stateful code of our own (transformWithState) is not written yet")
     for node in nodes(pipeline):
         if (found := _of_node(node)).support is not Support.NATIVE:
             return found
@@ -256,6 +261,10 @@ def _of_node(node: Pipeline) -> Capability:
             )
         case _:
             return Capability(Support.NATIVE)
+
+
+def _limited(node: Pipeline) -> bool:
+    return isinstance(node, Aggregate) and (node.top is not None or node.ttl is not None)
 
 
 def _versions() -> Mapping[str, str]:

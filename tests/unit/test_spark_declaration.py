@@ -7,7 +7,7 @@ import pytest
 from engines.contract import Support
 from engines.spark.declaration import declaration
 from semantics.catalogue import all_expectations
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Pipeline, Session, Source, Tumbling
+from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, PairTime, Pipeline, Session, Source, Tumbling
 from semantics.time import s
 
 CLOCKED = Source(delay=s(10))
@@ -35,8 +35,40 @@ def test_sessions_that_update_are_refused_by_spark_itself() -> None:
     assert (found.support, found.error) == (Support.UNSUPPORTED, "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION")
 
 
+COUNTS = Aggregate(CLOCKED, window=Tumbling(s(5)))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "error"),
+    [
+        (
+            Aggregate(Join(CLOCKED, Source("R", delay=s(0)), lo=s(0), hi=s(5)), window=Tumbling(s(10))),
+            "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+        ),
+        (Aggregate(COUNTS, window=Tumbling(s(10)), emit=Emit.UPDATE), "_LEGACY_ERROR_TEMP_3102"),
+    ],
+)
+def test_chains_that_spark_itself_refuses(pipeline: Pipeline, error: str) -> None:
+    found = declaration().capability(pipeline, 1)
+    assert (found.support, found.error) == (Support.UNSUPPORTED, error)
+    assert "https://" in found.reason
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Aggregate(COUNTS, window=Tumbling(s(10))),
+        Aggregate(Dedup(CLOCKED, horizon=s(10)), window=Tumbling(s(5)), emit=Emit.UPDATE),
+        Aggregate(Join(CLOCKED, Source("R", delay=s(0)), lo=s(0), hi=s(5), time=PairTime.LEFT), window=Tumbling(s(10))),
+        Join(COUNTS, Source("R", delay=s(0)), lo=s(0), hi=s(5)),
+    ],
+)
+def test_chains_that_append_are_native(pipeline: Pipeline) -> None:
+    assert declaration().capability(pipeline, 1).support is Support.NATIVE
+
+
 def test_the_catalogue_is_native_but_for_that() -> None:
     lacking = {
         e.family for e in all_expectations() if declaration().capability(e.pipeline, 1).support != Support.NATIVE
     }
-    assert lacking <= {"WM", "TW", "SW", "SSJ", "CH"}
+    assert lacking <= {"WM", "TW", "SW", "SSJ", "CH", "ST", "LJ", "CDC", "NK"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
 from semantics.expr import ID, Literal
-from semantics.pipeline import Aggregate, Emit, Function, Join, KeyBy, Session, Source, Tumbling
+from semantics.pipeline import Aggregate, AsOf, Emit, Function, Join, KeyBy, Lookup, Session, Source, Tumbling
 from semantics.time import s
 from semantics.timeline import Crash, CrashPoint, Restart, Scale
 
@@ -123,5 +123,13 @@ EXPECTATIONS = [
         timeline=script("a#x@1 b#u@2/1", "a#x@12 b#x@12/1", "a#u@15 b#u@15/1"),
         demand=after([], [], ["all[0,10)=2"]),
         because="Three stages and two topics must say together what one would say alone.",
+    ),
+    Expectation(
+        "NK-13",
+        "an event with a new key is looked up where the table has that key",
+        pipeline=Lookup(KeyBy(Source("L"), ID), Source("T"), as_of=AsOf.ARRIVAL),
+        timeline=script("T:x=7@0 T:u=8@0/1", "L:a#x@1 L:b#u@2/1", "L:b#x@3/1"),
+        demand=after([], ["x#x=7@1", "u#u=8@2"], ["x#x=7@3"]),
+        because="Orders by customer, prices by article: one of the two has to travel.",
     ),
 ]

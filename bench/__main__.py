@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
         unsaid = argparse.SUPPRESS if command is compare else None
         command.add_argument("--broker", default=unsaid, metavar="HOST:PORT", help="your own Kafka (default: embedded)")
         command.add_argument(
+            "--spark-master",
+            default=unsaid,
+            metavar="spark://HOST:PORT",
+            help="Spark on this standalone cluster",
+        )
+        command.add_argument(
             "--output", default=unsaid or Path("runs"), type=Path, metavar="DIR", help="default: runs/"
         )
         command.add_argument(
@@ -112,6 +118,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
+    if getattr(asked, "spark_master", None):
+        from engines.spark.cluster import MASTER
+
+        # Not an argument of every layer between: it says where Spark runs, as JAVA_HOME says where Java is.
+        os.environ[MASTER] = asked.spark_master
     # Imported when needed: asking for help must not load a Kafka client.
     match asked.command:
         case "doctor":

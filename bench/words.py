@@ -51,10 +51,8 @@ def _what(pipeline: Pipeline) -> Iterator[str]:
             over = "for ever" if window is None else f"in {_window(window)}"
             yield f"{names} by key {over}"
             yield "a row once, when its window closes" if emit is Emit.FINAL else "a row at every change"
-        case Join(left, right, lo=lo, hi=hi, how=how, time=time):
-            sides = f"{_names(left)} and {_names(right)}"
-            bounds = f"{seconds(lo)} <= right time - left time <= {seconds(hi)}"
-            yield f"{how.value} join of {sides} by key where {bounds}"
+        case Join(left, right, how=how, time=time):
+            yield f"{how.value} join of {_names(left)} and {_names(right)} by key{_pairing(pipeline)}"
             if time is not PairTime.LATER:
                 yield f"a pair has the {time.value} time"
         case Dedup(horizon=horizon):
@@ -63,14 +61,26 @@ def _what(pipeline: Pipeline) -> Iterator[str]:
             yield "pass events on"
 
 
+def _pairing(join: Join) -> str:
+    if join.window is not None:
+        text = f" in one of {_window(join.window)}"
+    else:
+        lo = "" if join.lo is None else f"{seconds(join.lo)} {'<' if join.lo_exclusive else '<='} "
+        hi = "" if join.hi is None else f" {'<' if join.hi_exclusive else '<='} {seconds(join.hi)}"
+        text = f" where {lo}right time - left time{hi}" if lo or hi else ""
+    return text if join.where is None else f"{text} and {join.where}"
+
+
 def _window(window: Window) -> str:
     match window:
         case Tumbling(size):
             kind = f"tumbling windows of {seconds(size)}"
         case Hopping(size, slide):
             kind = f"windows of {seconds(size)} every {seconds(slide)}"
-        case Session(gap):
+        case Session(timedelta() as gap):
             kind = f"sessions with a gap of {seconds(gap)}"
+        case Session(gap):
+            kind = f"sessions with a gap of {gap} seconds"
         case _:
             assert_never(window)
     offset = f", offset {seconds(window.offset)}" if not isinstance(window, Session) and window.offset else ""
@@ -80,9 +90,11 @@ def _window(window: Window) -> str:
 
 def _input(stream: Stream) -> str:
     match origin(stream):
-        case Source(name, delay=delay):
+        case Source(name, delay=delay, late_output=late_output, future=future):
             clock = "no watermark" if delay is None else _clock(delay)
-            start = f"{'' if name == 'in' else f'input {name}: '}{clock}"
+            guard = "" if future is None else f", nothing more than {seconds(future)} ahead of that"
+            late = ", late events to the dead letters" if late_output else ""
+            start = f"{'' if name == 'in' else f'input {name}: '}{clock}{guard}{late}"
         case Union(streams):
             start = f"the union of ({'), ('.join(map(_input, streams))})"
         case node:

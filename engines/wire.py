@@ -100,7 +100,7 @@ def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:
                 return ValueRow(wire.k, values(wire))
 
             return value_row if window is None else window_row
-        case Join():
+        case Join(how=how) if how.pairs:
 
             def pair_row(data: bytes) -> Row:
                 wire = _decode(data)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from semantics.errors import WeirError
 from semantics.oracle.simple import through
-from semantics.pipeline import Aggregate, Emit, Function, Pipeline, Source, flat, rekeyed, sources, steps
+from semantics.pipeline import Aggregate, Emit, Function, Pipeline, Session, Source, flat, rekeyed, sources, steps
 from semantics.time import us
 from semantics.timeline import SENTINEL_KEY, Event, sentinel
 
@@ -142,6 +143,8 @@ def _unjudged(pipeline: Pipeline) -> str:
             )  # fmt: skip
         case Aggregate(emit=Emit.UPDATE):
             return "updates of a window do not say which events they hold; leave out emit=Emit.UPDATE."
+        case Aggregate(window=Session(gap)) if not isinstance(gap, timedelta):
+            return "when the last session is over hangs on its events; give all sessions one gap."
         case Aggregate(input=stream):
             if rekeyed(pipeline):
                 return "at the end every window is closed by an event of our own, whose rows a key_by would hide."

@@ -7,6 +7,7 @@ but not its row, as every event is less than the delay behind the highest time b
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from scenarios.scenario import Scenario
 from semantics.oracle import Machine
@@ -45,6 +46,7 @@ def flush_us(work: Scenario, highest_us: int) -> int:
         case Tumbling(size, grace=grace) | Hopping(size, grace=grace):
             longest = size + grace
         case Session(gap, grace=grace):
+            assert isinstance(gap, timedelta), "the scenario refuses others"
             longest = gap + grace
         case None:
             return highest_us

@@ -68,7 +68,9 @@ class Expectation:
                 return ValueRow(key, self._named(row, aggregate, values))
             case Aggregate(window=Tumbling() | Hopping() | Session()) as aggregate, WindowRow(key, start, end, values):
                 return WindowRow(key, start, end, self._named(row, aggregate, values))
-            case Join(), PairRow():
+            case Join(how=how), PairRow() if how.pairs:
+                return row
+            case Join(how=how), EventRow() if not how.pairs:
                 return row
             case ((Aggregate() | Join()), _):
                 pass

@@ -1,6 +1,7 @@
 """The few expressions that a pipeline may contain; every engine translates them.
 
-An expression reads one event's fields: `key` and `id` (strings, the key may be null), `value` (64-bit integer).
+An expression reads one event's fields: `key` and `id` (strings, the key may be null), `value` (64-bit integer); a
+join's condition those of both sides, `left.value == right.value`.
 Comparisons with null are false, as a filter sees them.
 """
 
@@ -31,16 +32,19 @@ class Op(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of the event: `key`, `id` or `value`."""
+    """One field of the event: `key`, `id` or `value`; in a join's condition, of the event on that side."""
 
     name: str
+    side: str = ""
 
     def __post_init__(self) -> None:
         if self.name not in ("key", "id", "value"):
             raise InvalidPipeline(f"An event has no field {self.name!r}; it has key, id and value.")
+        if self.side not in ("", "left", "right"):
+            raise InvalidPipeline(f"A join has no side {self.side!r}; it has left and right.")
 
     def __str__(self) -> str:
-        return self.name
+        return f"{self.side}.{self.name}" if self.side else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,33 @@ def kind(expression: Expr) -> Kind:
             return yields
 
 
+def sides(expression: Expr) -> frozenset[str]:
+    """Return whose fields an expression reads: "left", "right", or "" for those of the one event that there is."""
+    match expression:
+        case Field(side=side):
+            return frozenset((side,))
+        case Literal():
+            return frozenset()
+        case Binary(_, left, right):
+            return sides(left) | sides(right)
+
+
+def own_conditions(where: Expr | None, side: str) -> tuple[Expr, ...]:
+    """Return those of the conditions joined by `and` that ask for nothing but one side's fields."""
+    match where:
+        case None:
+            return ()
+        case Binary(Op.AND, left, right):
+            return own_conditions(left, side) + own_conditions(right, side)
+        case _:
+            return (where,) if sides(where) == {side} else ()
+
+
 KEY = Field("key")
 ID = Field("id")
 VALUE = Field("value")
+LEFT_VALUE = Field("value", "left")
+RIGHT_VALUE = Field("value", "right")
 
 
 def expr(left: Operand, op: str, right: Operand) -> Binary:

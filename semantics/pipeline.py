@@ -6,14 +6,14 @@ lateness, and of the event that a row makes, stands in `semantics/README.md`. Er
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum
 from typing import TypeAlias
 
 from semantics.errors import InvalidPipeline
-from semantics.expr import Expr, Kind, kind
+from semantics.expr import Expr, Kind, kind, sides
 from semantics.time import us
 
 _ZERO = timedelta(0)
@@ -21,16 +21,28 @@ _ZERO = timedelta(0)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Events of one input topic. `delay` is the watermark's distance behind the highest time seen; None: no clock."""
+    """Events of one input topic. `delay` is the watermark's distance behind the highest time seen; None: no clock.
+
+    `late_output`: late events are dead letters too, with reason `late`: counted as late and as dead. `future`: an event
+    more than that ahead of the highest time seen in its partition is a dead letter, with reason `future`, and moves no
+    clock; the first event of a partition is ahead of nothing. No other clock is asked, so a pause of the whole input
+    that is longer than `future` makes dead letters of all that follows: it must be longer than any pause.
+    """
 
     name: str = "in"
     delay: timedelta | None = field(default=None, kw_only=True)
+    late_output: bool = field(default=False, kw_only=True)
+    future: timedelta | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise InvalidPipeline(f"An input's name is an identifier, {self.name!r} is none.")
         if self.delay is not None and self.delay < timedelta(0):
             raise InvalidPipeline(f"A watermark cannot run ahead of its input: delay is {self.delay}.")
+        if self.delay is None and (self.late_output or self.future is not None):
+            raise InvalidPipeline("What is late, or too early, is said by a clock: give the source a delay.")
+        if self.future is not None:
+            _positive(self.future, "a future guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +178,18 @@ class Hopping:
 class Session:
     """Spans [t, t+gap) of one key that overlap or touch are one session, while the earlier one is not final.
 
-    A session is final at watermark >= end + grace.
+    A session is final at watermark >= end + grace. The gap may be each event's own: an expression that yields seconds.
+    A session then ends at the highest t + gap; an event whose gap is not above zero, or null, counts as filtered.
     """
 
-    gap: timedelta
+    gap: timedelta | Expr
     grace: timedelta = field(default=_ZERO, kw_only=True)
 
     def __post_init__(self) -> None:
-        _positive(self.gap, "a session's gap")
+        if isinstance(self.gap, timedelta):
+            _positive(self.gap, "a session's gap")
+        else:
+            _yields(self.gap, Kind.INTEGER, "A session's gap")
         _not_negative(self.grace, "a session's grace")
 
 
@@ -247,11 +263,20 @@ class How(Enum):
     LEFT = "left"
     RIGHT = "right"
     FULL = "full"
+    SEMI = "semi"
+    """No pairs: each left event once, as it is, as soon as it has a partner."""
+    ANTI = "anti"
+    """No pairs: each left event, as it is, once it can have no partner any more."""
+
+    @property
+    def pairs(self) -> bool:
+        """Return whether rows are pairs; else they are left events."""
+        return self not in (How.SEMI, How.ANTI)
 
     @property
     def keeps_left(self) -> bool:
         """Return whether unmatched left rows come out."""
-        return self in (How.LEFT, How.FULL)
+        return self in (How.LEFT, How.FULL, How.ANTI)
 
     @property
     def keeps_right(self) -> bool:
@@ -272,26 +297,55 @@ class PairTime(Enum):
 class Join:
     """Pairs of equal key with lo <= right time - left time <= hi, each once.
 
-    LEFT, RIGHT and FULL add the unmatched rows of that side, or of both. To the next operator a pair is an event of its
-    key, with value 1, since neither side's value is the pair's, and id `left:right`, where a missing side is empty.
+    A bound may be open (None) or exclusive; `where` is one more condition, on both sides' fields. Or, with a `window`,
+    pairs of events in the same one: an event is late, and an unmatched one comes out, when the window is over. LEFT,
+    RIGHT and FULL add the unmatched rows of that side, or of both.
+
+    To the next operator a pair is an event of its key, with value 1, since neither side's value is the pair's, and id
+    `left:right`, where a missing side is empty; one of a window has time end - 1 us.
     """
 
     left: Stream
     right: Stream
-    lo: timedelta = field(kw_only=True)
-    hi: timedelta = field(kw_only=True)
+    lo: timedelta | None = field(default=None, kw_only=True)
+    hi: timedelta | None = field(default=None, kw_only=True)
     how: How = field(default=How.INNER, kw_only=True)
+    lo_exclusive: bool = field(default=False, kw_only=True)
+    hi_exclusive: bool = field(default=False, kw_only=True)
+    where: Expr | None = field(default=None, kw_only=True)
+    window: Tumbling | None = field(default=None, kw_only=True)
     time: PairTime = field(default=PairTime.LATER, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.lo > self.hi:
-            raise InvalidPipeline(f"A join's lower bound {self.lo} is above its upper bound {self.hi}.")
+        first_us, last_us = self.bounds_us
+        if first_us is not None and last_us is not None and first_us > last_us:
+            raise InvalidPipeline(f"Nothing lies between a join's lower bound {self.lo} and its upper bound {self.hi}.")
+        if (self.lo is None and self.lo_exclusive) or (self.hi is None and self.hi_exclusive):
+            raise InvalidPipeline("A bound that is open excludes nothing: say where it is, or leave out exclusive.")
+        if self.window is not None and (self.lo is not None or self.hi is not None or self.window.grace):
+            raise InvalidPipeline("A windowed join's bounds are its windows, without grace: leave out lo and hi.")
+        if self.where is not None:
+            _yields(self.where, Kind.TRUTH, "A join's condition", {"left", "right"})
+        if self.window is None and (
+            (self.how.keeps_left and self.hi is None) or (self.how.keeps_right and self.lo is None)
+        ):
+            raise InvalidPipeline(
+                f"With an open bound a partner may always come: no row of a {self.how.value} join is ever unmatched."
+            )
         _apart((self.left, self.right), "Both sides of a join")
-        if self.how is not How.INNER and not (clocked(self.left) and clocked(self.right)):
+        if self.time is not PairTime.LATER and (self.window is not None or not self.how.pairs):
+            raise InvalidPipeline("Only a pair within bounds has the time of one of its sides: leave out time.")
+        if (self.how.keeps_left or self.how.keeps_right) and not (clocked(self.left) and clocked(self.right)):
             raise InvalidPipeline("An unmatched row comes out by the watermark: give both sources a delay.")
         missing = {PairTime.LEFT: self.how.keeps_right, PairTime.RIGHT: self.how.keeps_left}
         if missing.get(self.time):
             raise InvalidPipeline(f"Not every row of a {self.how.value} join has a {self.time.value} time.")
+
+    @property
+    def bounds_us(self) -> tuple[int | None, int | None]:
+        """Return the least and the greatest right time - left time of a pair: next to an exclusive bound, 1 us."""
+        lo, hi = (None if bound is None else us(bound) for bound in (self.lo, self.hi))
+        return None if lo is None else lo + self.lo_exclusive, None if hi is None else hi - self.hi_exclusive
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +410,11 @@ def clocked(node: Pipeline) -> bool:
             return delay is not None
         case Watermark():
             return True
+        case Join(how=how, time=time, window=None, lo=lo, hi=hi) if (
+            hi is None and (how is How.SEMI or time is PairTime.LEFT)
+        ) or (lo is None and time is PairTime.RIGHT):
+            # Rows may be as old as the oldest that is kept, and an open bound keeps them for ever.
+            return False
         case _:
             # With one clock only, a pair can be as old as what comes in on the other side: nothing can be promised.
             return all(map(clocked, inputs(node)))
@@ -373,7 +432,7 @@ def held_back_us(node: Pipeline) -> int:
         case Aggregate(window=window) if window is not None:
             return us(window.grace)
         case Join(lo=lo, hi=hi):
-            return max(us(hi), -us(lo))
+            return max(0, 0 if hi is None else us(hi), 0 if lo is None else -us(lo))
         case _:
             return 0
 
@@ -433,10 +492,13 @@ def _apart(streams: tuple[Pipeline, ...], what: str) -> None:
             raise InvalidPipeline(f"{what} read input {name!r}: name them apart.")
 
 
-def _yields(expression: Expr, wanted: Kind, what: str) -> None:
+def _yields(expression: Expr, wanted: Kind, what: str, of: Collection[str] = ("",)) -> None:
     found = kind(expression)
     if found is not wanted:
         raise InvalidPipeline(f"{what} must be {wanted.value}, and {expression} is {found.value}.")
+    if not sides(expression) <= {*of}:
+        whose = "says left. or right. before each field" if "left" in of else "has one event to read: no left, no right"
+        raise InvalidPipeline(f"{what} {whose}: {expression}.")
 
 
 def _within(offset: timedelta, period: timedelta) -> None:

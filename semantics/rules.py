@@ -1,7 +1,7 @@
 """Rules: the named choices in which engines differ. The contract's values are the defaults.
 
 An engine declares its overrides with a source each; the oracle takes them as an argument. A rule whose operator no
-pipeline uses yet waits for it: lookups, timers, conditions, idle timeouts.
+pipeline uses yet waits for it: lookups, timers, idle timeouts.
 """
 
 from __future__ import annotations
@@ -133,6 +133,14 @@ class LateOuterRow(Enum):
     """Matched against what is buffered; padded at once if unmatched."""
 
 
+class OwnConditionFalse(Enum):
+    """When a row of a preserved side comes out unmatched if a condition on its own fields excludes any partner."""
+
+    AT_BOUND = "at-bound"
+    """Like any other: when no partner could come any more."""
+    AT_ONCE = "at-once"
+
+
 class DedupForget(Enum):
     """When a dedup forgets an id that it has passed."""
 
@@ -245,6 +253,7 @@ class Rules:
     row_lateness: RowLateness = RowLateness.BEFORE
     outer_null: OuterNull = OuterNull.AFTER_BOUND
     late_outer_row: LateOuterRow = LateOuterRow.DROP
+    own_condition_false: OwnConditionFalse = OwnConditionFalse.AT_BOUND
     dedup_forget: DedupForget = DedupForget.AFTER_HORIZON
     null_key: NullKey = NullKey.OWN_GROUP
     null_join_key: NullJoinKey = NullJoinKey.NO_MATCH

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from engines import registry
+from engines.spark.cluster import MASTER
 from semantics.errors import WeirError
 
 
@@ -24,6 +26,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="use this Kafka, and touch nothing on it that this run did not create; default: an embedded one",
     )
     group.addoption(
+        "--spark-master",
+        metavar="spark://HOST:PORT",
+        help="run Spark on this standalone cluster; default: in one process",
+    )
+    group.addoption(
         "--fail-on",
         action="append",
         choices=["deviates", "refuses", "not-run"],
@@ -34,6 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse an engine that is asked for and cannot run: it must not look like a pass."""
+    if config.getoption("--spark-master"):
+        os.environ[MASTER] = config.getoption("--spark-master")
     try:
         for name in config.getoption("--engine") or ():
             registry.require(name)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from engines.faust.functions import Functions, Sums
@@ -105,7 +106,7 @@ class Session:
 
     def __init__(
         self,
-        gap_us: int,
+        gap_us: int | Callable[[Event], int],
         grace_us: int,
         functions: Functions,
         rows: Table[Sums],
@@ -115,7 +116,9 @@ class Session:
         final: bool,
     ) -> None:
         assert rows.due is not None
-        self._gap, self._grace, self._dues = gap_us, grace_us, rows.due
+        self._gap = gap_us if isinstance(gap_us, int) else 0
+        self._gap_of = None if isinstance(gap_us, int) else gap_us
+        self._grace, self._dues = grace_us, rows.due
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
         self._open = BEFORE_ALL
         """No session that ends before it is open."""
@@ -130,9 +133,11 @@ class Session:
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         assert event.t is not None
+        start, gap = event.t, self._gap
+        if self._gap_of is not None and (gap := self._gap_of(event)) <= 0:
+            return None
         kafka, json, group = self._names[event.k]
-        start = event.t
-        end = reach = start + self._gap
+        end = reach = start + gap
         ends = self._ends_of(group)
         merged = []
         for other in ends:

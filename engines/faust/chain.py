@@ -19,6 +19,7 @@ from semantics.pipeline import (
     Dedup,
     Explode,
     Filter,
+    How,
     Join,
     KeyBy,
     PairTime,
@@ -34,6 +35,7 @@ from semantics.pipeline import (
     inputs,
     sources,
 )
+from semantics.time import us
 
 Transform: TypeAlias = Callable[[Event], bool]
 """Changes an event in place, and says whether it is still there."""
@@ -90,6 +92,8 @@ class Chain:
         self._parts = parts
         self.taken = 0
         """Events that operators took or refused. It tells rows apart where one record becomes many."""
+        self.late = False
+        """Whether the last event, or a part of it, was late for the first operator that it met."""
         self._routes: dict[str, Route] = {}
         self._stages: list[Stage] = []
         if isinstance(pipeline, Stateful):
@@ -103,10 +107,10 @@ class Chain:
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
         """Take an event of input number `side` as far as it goes."""
-        route = self._by_side[side]
+        route, self.late = self._by_side[side], False
         for seen in route.before(event):
             for each in route.flow(seen):
-                self._take(route.target, route.side, each)
+                self.late |= self._take(route.target, route.side, each) is Refused.LATE
             clock, time = route.clock, seen.t
             if clock is not None and time is not None and (clock.highest is None or time > clock.highest):
                 clock.highest = time
@@ -123,12 +127,13 @@ class Chain:
             stage.mark = stage.reading()
             stage.operator.recover(stage.mark)
 
-    def _take(self, stage: Stage, side: int, event: Event) -> None:
+    def _take(self, stage: Stage, side: int, event: Event) -> Refused | None:
         self.taken += 1
         stage.event = event
         refused = stage.operator.on_event(side, event, self.taken, stage.mark)
         if refused is not None:
             self._parts.refuse(refused)
+        return refused
 
     def _build(
         self, node: Pipeline, steps: tuple[Step, ...], target: Stage | None, side: int,
@@ -172,7 +177,7 @@ class Chain:
         return forward
 
 
-def _behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
+def behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
     """Return what reads the watermark of what comes out of a node."""
     match node:
         case Source() | Watermark():
@@ -190,7 +195,7 @@ def _behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
 
 def _before(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
     """Return what reads the watermark of what goes into a node; an input without a clock is left out."""
-    readings = [_behind(stream, clocks) for stream in inputs(node) if clocked(stream)]
+    readings = [behind(stream, clocks) for stream in inputs(node) if clocked(stream)]
     match readings:
         case []:
             return lambda: BEFORE_ALL
@@ -246,7 +251,7 @@ def _event_of(node: Stateful, stage: Stage) -> Callable[[bytes], Event]:
                 return Event(row.v, row.k, f"{row.s}-{row.e}", row.e - 1)
 
             return event_of_window
-        case Dedup():
+        case Dedup() | Join(how=How.SEMI | How.ANTI):
             passed = _decoder({"k": str | None, "i": str | None, "v": int, "t": int | None})
 
             def event_of_event(data: bytes) -> Event:
@@ -254,12 +259,15 @@ def _event_of(node: Stateful, stage: Stage) -> Callable[[bytes], Event]:
                 return Event(row.v, row.k, row.i, row.t)
 
             return event_of_event
-        case Join(time=time):
+        case Join(time=time, window=window):
             pair = msgspec.json.Decoder(_Pair).decode
+            size_us, offset_us = (us(window.size), us(window.offset)) if window is not None else (0, 0)
 
             def event_of_pair(data: bytes) -> Event:
                 row = pair(data)
-                return Event(1, row.k, f"{row.li or ''}:{row.ri or ''}", row.time(time))
+                at = row.time(time)
+                last = at - (at - offset_us) % size_us + size_us - 1 if size_us else at
+                return Event(1, row.k, f"{row.li or ''}:{row.ri or ''}", last)
 
             return event_of_pair
         case _:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from operator import add, eq, ge, gt, le, lt, mul, ne, sub
 from pathlib import Path
@@ -11,17 +12,19 @@ from typing import Any, Protocol, assert_never
 import msgspec
 
 from engines.faust.aggregates import Running, Session, Span, Windows
-from engines.faust.chain import Chain, Parts
+from engines.faust.carry import Carried, Carrier
+from engines.faust.carry import decode as decode_carried
+from engines.faust.chain import Chain, Parts, Transform, behind
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
-from engines.faust.join import Interval, IntervalJoin, JoinRow
+from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
-from engines.faust.store import Caches, Store, TaskRecord
+from engines.faust.store import Caches, Mark, Store, TaskRecord
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
 from semantics import pipeline as algebra
-from semantics.expr import Binary, Expr, Field, Literal, Op
+from semantics.expr import Binary, Expr, Field, Literal, Op, own_conditions
 from semantics.pipeline import (
     Aggregate,
     Filter,
@@ -29,6 +32,7 @@ from semantics.pipeline import (
     KeyBy,
     Pipeline,
     Select,
+    Source,
     Stateful,
     Step,
     Watermark,
@@ -77,32 +81,99 @@ class Input:
     `delay_us`: of the clock that each of its events moves; None without one.
     """
 
-    def __init__(self, name: str, side: int, delay_us: int | None, transform: Callable[[Event], bool] | None) -> None:
-        self.name, self.side, self.delay_us, self.transform = name, side, delay_us, transform
-        self.behind_us = delay_us
+    def __init__(self, source: Source, side: int, transform: Transform | None) -> None:
+        self.name, self.side, self.transform = source.name, side, transform
+        self.delay_us = None if source.delay is None else us(source.delay)
+        self.behind_us = self.delay_us
         """How far its watermark is behind: that of a clock farther on, which a chain moves, too."""
+        self.future_us = None if source.future is None else us(source.future)
+        self.late_output = source.late_output
         self.highest: int | None = None
         """The highest event time seen; only with a clock."""
+
+
+class Fed(Input):
+    """An input that another stage feeds: its clock is the lowest of what that stage's partitions say of theirs."""
+
+    def __init__(self, source: Source, side: int, transform: Transform | None, partitions: int) -> None:
+        super().__init__(source, side, transform)
+        self._partitions = partitions
+        self.marks: dict[int, Mark] = {}
+        """Partition of the stage before -> what was last heard of it."""
+
+    def hear(self, said: Carried) -> bool:
+        """Take what one partition says of its watermark and commits; return whether the input's clock moved."""
+        before = self.marks.get(said.p, _UNHEARD)
+        if said.n is None and said.w == before.watermark:
+            return False
+        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n)
+        known = [mark.watermark for mark in self.marks.values() if mark.watermark is not None]
+        if self.delay_us is None or len(known) < self._partitions:
+            return False
+        lowest = min(known) + self.delay_us
+        moved = self.highest is None or lowest > self.highest
+        if moved:
+            self.highest = lowest
+        return moved
+
+
+_UNHEARD = Mark(None, 0)
+
+
+def _input(source: Source, side: int, transform: Transform | None, feeds: Mapping[str, int]) -> Input:
+    partitions = feeds.get(source.name)
+    return Input(source, side, transform) if partitions is None else Fed(source, side, transform, partitions)
+
+
+class _Telling:
+    """An operator that, after every record, tells the stage behind it where its output's time is."""
+
+    due = BEFORE_ALL
+
+    def __init__(self, operator: Operator, tell: Callable[[], None]) -> None:
+        self._operator, self._tell = operator, tell
+        self.on_event = operator.on_event
+
+    def on_watermark(self, watermark: int) -> None:
+        """Close what is due: what is said of it is still to be judged by the time before."""
+        if watermark >= self._operator.due:
+            self._operator.on_watermark(watermark)
+        self._tell()
+
+    def recover(self, watermark: int) -> None:
+        self._operator.recover(watermark)
+        self._tell()
 
 
 class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
-    def __init__(self, pipeline: Pipeline, rows: Tables, emit: Emit, bury: Bury) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        rows: Tables,
+        emit: Emit | Carrier,
+        bury: Bury,
+        *,
+        asks_time: Collection[str] | None = None,
+        feeds: Mapping[str, int] | None = None,
+    ) -> None:
+        """`asks_time`: the inputs whose events need a time, if more than this pipeline asks for it.
+
+        `feeds`: for inputs that another stage feeds, of how many partitions that is.
+        """
         self._chain: Chain | None = None
         if flat(pipeline):
             streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
             self.inputs = {
-                source.name: Input(source.name, side, clock(stream), _transform(steps(stream)))
+                source.name: _input(source, side, _transform(steps(stream)), feeds or {})
                 for side, stream in enumerate(streams)
                 for source in sources(stream)
             }
             self._operator = _operator(pipeline, rows.parts, emit)
         else:
-            self.inputs = {
-                source.name: Input(source.name, side, None if source.delay is None else us(source.delay), None)
-                for side, source in enumerate(sources(pipeline))
-            }
+            ordered = enumerate(sources(pipeline))
+            self.inputs = {source.name: _input(source, side, None, feeds or {}) for side, source in ordered}
             for node in nodes(pipeline):
                 if isinstance(node, Watermark):
                     self.inputs[sources(node)[0].name].behind_us = us(node.delay)
@@ -114,7 +185,10 @@ class Program:
             )  # fmt: skip
             self._operator = self._chain = Chain(pipeline, making, emit)
         self._clocked = [input for input in self.inputs.values() if input.behind_us is not None]
-        self._timed = timed(pipeline)
+        self._timed = timed(pipeline) if asks_time is None else asks_time
+        self._behind = behind(pipeline, self.inputs)
+        if isinstance(emit, Carrier):
+            self._operator = _Telling(self._operator, lambda: emit.judge_by(self.announced))
         self._bury = bury
         self._watermark = BEFORE_ALL
         self.late = 0
@@ -129,29 +203,43 @@ class Program:
         watermark = self._lowest()
         return None if watermark == BEFORE_ALL else watermark
 
+    @property
+    def announced(self) -> int | None:
+        """The watermark of what comes out; None before there is one."""
+        watermark = self._behind()
+        return None if watermark == BEFORE_ALL else watermark
+
     def load(self, record: TaskRecord) -> None:
         """Continue where a commit left off; the rows are in the table already."""
         for name, highest in record.highest.items():
             self.inputs[name].highest = highest
+        for name, marks in record.marks.items():
+            input = self.inputs[name]
+            assert isinstance(input, Fed)
+            input.marks = dict(marks)
         self.late, self.duplicates, self.dead = record.late, record.duplicates, record.dead
         self._watermark = self._lowest()
         if self._chain is not None:
             self._chain.taken = record.taken
         self._operator.recover(self._watermark)
 
-    def save(self, positions: Mapping[str, int], logged_bytes: int = 0) -> TaskRecord:
-        """Return what a commit at these positions records."""
+    def save(self, positions: Mapping[str, int], number: int = 1, logged_bytes: int = 0) -> TaskRecord:
+        """Return what commit `number`, at these positions, records."""
         highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
         return TaskRecord(
             positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
-            taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
+            commits=number, taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
+            marks={name: dict(input.marks) for name, input in self.inputs.items() if isinstance(input, Fed)},
         )  # fmt: skip
 
     def feed(self, name: str, records: Sequence[Record]) -> None:
         """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
         input, operator, needs_time = self.inputs[name], self._operator, name in self._timed
+        if isinstance(input, Fed):
+            self._feed_carried(input, records)
+            return
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
-        on_event, watermark = operator.on_event, self._watermark
+        on_event, watermark, future = operator.on_event, self._watermark, input.future_us
         highest = BEFORE_ALL if input.highest is None else input.highest
         for record in records:
             try:
@@ -163,15 +251,37 @@ class Program:
             if time is None and needs_time:
                 self._dead(name, record, "no_time")
                 continue
+            if future is not None and time is not None and time > highest + future and input.highest is not None:
+                self._dead(name, record, "future")
+                continue
             if transform is None or transform(event):
                 refused = on_event(side, event, record.offset, watermark)
                 if refused is not None:
                     self._count(refused)
+                if input.late_output and (refused is Refused.LATE or (self._chain is not None and self._chain.late)):
+                    self._dead(name, record, "late")
             if clocked and time is not None and time > highest:
                 input.highest = highest = time
                 self._watermark = watermark = self._lowest()
             if watermark >= operator.due:
                 operator.on_watermark(watermark)
+
+    def _feed_carried(self, input: Fed, records: Sequence[Record]) -> None:
+        """As `feed`: what was unusable stayed behind, and each event brings the time by which it is to be judged."""
+        operator, side, transform, watermark = self._operator, input.side, input.transform, self._watermark
+        for record in records:
+            assert record.value is not None
+            event = decode_carried(record.value)
+            if input.hear(event):
+                self._watermark = watermark = self._lowest()
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
+            if event.n is None and (transform is None or transform(event)):
+                refused = operator.on_event(side, event, record.offset, watermark)
+                if refused is not None:
+                    self._count(refused)
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
 
     def _count(self, refused: Refused) -> None:
         match refused:
@@ -231,9 +341,8 @@ def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Opera
         return Passing(names, emit)
     (rows,) = tables
     match node:
-        case Join(how=how):
-            preserved = how.keeps_left, how.keeps_right
-            return IntervalJoin(_interval(node), rows, names, emit, preserved=preserved)
+        case Join(how=how, where=where):
+            return IntervalJoin(_interval(node), how, _condition(where), rows, names, emit)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
         case Aggregate(window=window, emit=when):
@@ -248,11 +357,18 @@ def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Opera
                     span = Span(us(size), us(slide), us(offset), us(grace))
                     return Windows(span, sums, rows, names, emit, final=final)
                 case algebra.Session(gap, grace=grace):
-                    return Session(us(gap), us(grace), sums, rows, names, emit, final=final)
+                    return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final)
                 case unknown:
                     assert_never(unknown)
         case _:
             assert_never(node)
+
+
+def _gap_us(gap: timedelta | Expr) -> int | Callable[[Event], int]:
+    if isinstance(gap, timedelta):
+        return us(gap)
+    seconds = _expression(gap)
+    return lambda event: 1_000_000 * seconds(event)
 
 
 def _sums(aggregate: Aggregate) -> Functions:
@@ -260,7 +376,20 @@ def _sums(aggregate: Aggregate) -> Functions:
 
 
 def _interval(join: Join) -> Interval:
-    return Interval(us(join.lo), us(join.hi), (clock(join.left) is not None, clock(join.right) is not None))
+    clocked = clock(join.left) is not None, clock(join.right) is not None
+    window = None if join.window is None else (us(join.window.size), us(join.window.offset))
+    return Interval(*join.bounds_us, clocked, window)
+
+
+def _condition(where: Expr | None) -> Condition | None:
+    if where is None:
+        return None
+
+    def own(side: str) -> Callable[[Any], Any]:
+        conditions = [_expression(condition) for condition in own_conditions(where, side)]
+        return lambda pair: all(condition(pair) for condition in conditions)
+
+    return Condition(_expression(where), (own("left"), own("right")))
 
 
 def _transform(chain: Sequence[Step]) -> Callable[[Event], bool] | None:
@@ -293,11 +422,14 @@ def _setting(field: str, value: Callable[[Event], Any]) -> Callable[[Event], boo
     return action
 
 
-def _expression(expression: Expr) -> Callable[[Event], Any]:
-    """Return the function that evaluates an expression; an operation on null is false."""
+def _expression(expression: Expr) -> Callable[[Any], Any]:
+    """Return the function that evaluates an expression on an event, or on a pair; an operation on null is false."""
     match expression:
-        case Field(name):
+        case Field(name, ""):
             return _FIELDS[name]
+        case Field(name, side):
+            of, field = int(side == "right"), _FIELDS[name]
+            return lambda pair: field(pair[of])
         case Literal(value):
             return lambda _: value
         case Binary(op, left, right):
@@ -308,7 +440,7 @@ def _expression(expression: Expr) -> Callable[[Event], Any]:
                 return lambda event: a(event) or b(event)
             apply = _OPERATORS[op]
 
-            def binary(event: Event) -> Any:
+            def binary(event: Any) -> Any:
                 x, y = a(event), b(event)
                 return False if x is None or y is None else apply(x, y)
 

@@ -9,7 +9,8 @@ from engines.contract import Capability, Declaration, Override, Support
 from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
-from semantics.pipeline import Pipeline, rekeyed
+from engines.faust.stages import cut
+from semantics.pipeline import Pipeline, sources
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
@@ -27,9 +28,17 @@ _AT_LEAST_ONCE = Override(
 
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    if partitions > 1 and rekeyed(pipeline):
-        return Capability(Support.NOT_IMPLEMENTED, "re-keying through an internal topic comes later")
+    if any(source.late_output for source in sources(pipeline)) and len(cut(pipeline, partitions)) > 1:
+        return Capability(Support.NOT_IMPLEMENTED, "behind a new key, a late event's record is not there any more")
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
+
+
+def _weak_capability(pipeline: Pipeline, partitions: int) -> Capability:
+    if len(cut(pipeline, partitions)) > 1:
+        return Capability(
+            Support.NOT_IMPLEMENTED, "what an internal topic repeats after a crash would be counted twice behind it"
+        )
+    return capability(pipeline, partitions)
 
 
 def declaration(variant: str) -> Declaration:
@@ -42,7 +51,7 @@ def declaration(variant: str) -> Declaration:
         versions={name: _version(name) for name in PINNED} | {"python": platform.python_version()},
         rules=Rules(sink=Sink.AT_LEAST_ONCE) if weak else CONTRACT,
         overrides=(_AT_LEAST_ONCE,) if weak else (),
-        capability=capability,
+        capability=_weak_capability if weak else capability,
         bug=bug.says if bug else "",
         caught_by=bug.caught_by if bug else (),
     )

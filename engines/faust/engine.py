@@ -32,7 +32,7 @@ from engines.faust.books import Books
 from engines.faust.bugs import BUGS
 from engines.faust.crew import ANSWER_WITHIN, Crew
 from engines.faust.evidence import Scene, Witness
-from engines.faust.plan import Guarantee, Plan, changelog_topic, job_plan
+from engines.faust.plan import Guarantee, Plan, stage_plans
 from engines.process import Child
 from semantics.timeline import CrashPoint
 
@@ -47,9 +47,8 @@ _COMMIT_INTERVAL_S = {Profile.SUITE: 0.020, Profile.BENCH: 0.050}
 class FaustDeployment:
     """Workers, and what they were told."""
 
-    def __init__(self, plan: Plan, jobs: Sequence[Job], log: Log, dirs: RunDirs, workers: int) -> None:
+    def __init__(self, plan: Plan, log: Log, dirs: RunDirs, workers: int) -> None:
         self._plan, self._log, self._count = plan, log, workers
-        self._jobs = {job.name: job for job in jobs}
         self._crew = Crew(plan, dirs)
         self._scene: Scene | None = None
         self._counted: dict[str, Mapping[str, int]] = {}
@@ -76,7 +75,7 @@ class FaustDeployment:
 
     async def settle(self, ends: Mapping[str, Mapping[Place, int]], *, within: timedelta) -> Mapping[str, Settled]:
         self._crew.one()
-        books = Books(ends, {name: self._jobs[name].partitions for name in ends})
+        books = Books(ends, self._plan.stages)
         try:
             await self._follow(books, ends, within)
         except EngineFailed as error:
@@ -130,7 +129,7 @@ class FaustDeployment:
 
     async def _follow(self, books: Books, ends: Mapping[str, Mapping[Place, int]], within: timedelta) -> None:
         """Hear what the workers say until it is enough, or for so long. One that is silent does not hold others up."""
-        asked = {job: {f"{topic}/{number}": end for (topic, number), end in at.items()} for job, at in ends.items()}
+        asked = {job: {f"{topic}/{lane}": end for (topic, lane), end in at.items()} for job, at in ends.items()}
         until = time.monotonic() + within.total_seconds()
 
         async def hear(child: Child) -> None:
@@ -157,7 +156,7 @@ class FaustDeployment:
     def _settled(self, job: str, books: Books) -> Settled:
         before, now = self._counted.get(job, {}), books.counted(job)
         progress = books.progress(job, {name: count - before.get(name, 0) for name, count in now.items()})
-        ends = books.ends(job, self._jobs[job].output)
+        ends = books.ends(job)
         if not books.settled(job):
             detail = f"{books.missing(job)}{self._crew.one().log_tail()}"
             return Settled(status=Status.DEADLINE, ends=ends, progress=progress, detail=detail)
@@ -165,10 +164,7 @@ class FaustDeployment:
         return Settled(status=Status.SETTLED, ends=ends, progress=progress)
 
     def _witnesses(self) -> Sequence[Witness]:
-        return [
-            Witness(job.name, job.output, job.dead_letters, changelog_topic(self._plan.group, job), job.partitions)
-            for job in self._jobs.values()
-        ]
+        return [Witness(at.name, at.output, at.dead_letters, at.changelog, at.partitions) for at in self._plan.stages]
 
 
 class FaustEngine:
@@ -188,10 +184,11 @@ class FaustEngine:
         if reason := guard.missing():
             raise EnvironmentNotReady(reason)
         for job in jobs:
-            can = declaration.capability(job.pipeline, job.partitions)
+            can = declaration.declaration(settings.variant).capability(job.pipeline, job.partitions)
             if can.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
                 raise UnsupportedPipeline("NotImplemented", f"{job.name}: {can.reason}.")
         group = f"weir-faust-{secrets.token_hex(4)}"
+        stages = [stage for job in jobs for stage in stage_plans(group, job)]
         plan = Plan(
             bootstrap=log.bootstrap,
             group=group,
@@ -202,12 +199,13 @@ class FaustEngine:
             fetch_records=FETCH_RECORDS,
             profile=settings.profile,
             state_dir=str(dirs.state / group),
-            jobs=[job_plan(group, job) for job in jobs],
+            stages=stages,
             bug=settings.variant if settings.variant in BUGS else "",
         )
-        changelogs = {changelog_topic(group, job): job.partitions for job in jobs}
-        await asyncio.to_thread(log.create, changelogs, compact=True)
-        deployment = FaustDeployment(plan, jobs, log, dirs, settings.workers)
+        await asyncio.to_thread(log.create, {at.changelog: at.partitions for at in stages}, compact=True)
+        if internal := {at.output: at.partitions for at in stages if at.internal}:
+            await asyncio.to_thread(log.create, internal)
+        deployment = FaustDeployment(plan, log, dirs, settings.workers)
         await deployment.start()
         return deployment
 

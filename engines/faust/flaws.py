@@ -15,7 +15,7 @@ from typing import Any
 
 from engines.faust.changelog import TASK, Reader
 from engines.faust.driver import Chunk
-from engines.faust.plan import JobPlan
+from engines.faust.plan import StagePlan
 from engines.faust.store import Store
 from engines.faust.task import Task
 from engines.faust.writer import Outbox, Transactions
@@ -25,13 +25,13 @@ from semantics.timeline import CrashPoint
 class _CutWriter(Transactions):
     """A writer that can commit a part on its own."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, group: str, job: JobPlan) -> None:
+    def __init__(self, bootstrap: str, transactional_id: str, group: str, stage: StagePlan) -> None:
         super().__init__(bootstrap, transactional_id, group)
-        self._job = job
+        self._stage = stage
 
     def _says(self, outbox: Outbox) -> bool:
         """Return whether it carries what readers see, and not the changelog."""
-        return outbox.topic != self._job.changelog
+        return outbox.topic != self._stage.changelog
 
     async def _alone(self, outbox: Outbox, batches: Iterable[Any]) -> None:
         """Commit batches, and whatever is open, without positions; `acknowledged` does not tell of them."""
@@ -76,8 +76,8 @@ class PartialBatch(_CutWriter):
 class _HoldingWriter(_CutWriter):
     """A writer that leaves something out of the transaction until `let_go`."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, group: str, job: JobPlan) -> None:
-        super().__init__(bootstrap, transactional_id, group, job)
+    def __init__(self, bootstrap: str, transactional_id: str, group: str, stage: StagePlan) -> None:
+        super().__init__(bootstrap, transactional_id, group, stage)
         self._held: list[tuple[Outbox, list[Any]]] = []
 
     async def let_go(self) -> None:
@@ -166,13 +166,13 @@ class Parts:
     """What a variant's runtime is made of."""
 
     task: type[Task]
-    writer: Callable[[str, str, str, JobPlan], Transactions]
-    """(bootstrap, transactional id, group, job) -> its writer."""
+    writer: Callable[[str, str, str, StagePlan], Transactions]
+    """(bootstrap, transactional id, group, stage) -> its writer."""
     reader: type[Reader] = Reader
     """Of a changelog."""
 
 
-def _sound(bootstrap: str, transactional_id: str, group: str, _: JobPlan) -> Transactions:
+def _sound(bootstrap: str, transactional_id: str, group: str, _: StagePlan) -> Transactions:
     return Transactions(bootstrap, transactional_id, group)
 
 

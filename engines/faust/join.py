@@ -1,79 +1,115 @@
-"""The interval join: pairs of equal key with lo <= right time - left time <= hi."""
+"""Joins of two streams: pairs of equal key with lo <= right time - left time <= hi, or in one tumbling window."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import msgspec
 
 from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, group_at, key_of, key_time, time_key
-from engines.faust.operators import Emit, Event, Refused, due_until, encode_json
+from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, due_until, encode_json
 from engines.faust.table import Table
+from semantics.pipeline import How
 
 
 class JoinRow(msgspec.Struct, gc=False, array_like=True, frozen=True):
-    """A buffered row: its event's id, and whether it has met a partner (false where nobody asks: on an inner side)."""
+    """A buffered row: its event's id and value, and whether it has met a partner (false where nobody asks)."""
 
     id: str | None
-    matched: bool = False
+    matched: bool
+    value: int
 
 
 class Interval(NamedTuple):
-    """lo <= right time - left time <= hi, in microseconds, and which of (left, right) has a clock."""
+    """first <= right time - left time <= last, in microseconds, or a window; which of (left, right) has a clock."""
 
-    lo_us: int
-    hi_us: int
+    first_us: int | None
+    last_us: int | None
     clocked: tuple[bool, bool]
+    window: tuple[int, int] | None = None
+    """Size and offset."""
+
+    def partners(self, side: int, time_us: int) -> tuple[int, int]:
+        """Return the first and the last time of a row's partners."""
+        if self.window is not None:
+            size, offset = self.window
+            start = time_us - (time_us - offset) % size
+            return start, start + size - 1
+        first, last = self.first_us, self.last_us
+        if side == 0:
+            return BEFORE_ALL if first is None else time_us + first, NEVER if last is None else time_us + last
+        return BEFORE_ALL if last is None else time_us - last, NEVER if first is None else time_us - first
+
+    def late(self, side: int, time_us: int, watermark: int) -> bool:
+        """Return whether a row is late: by its own time, or by its window."""
+        if not self.clocked[side] or time_us >= watermark:
+            return False
+        return self.window is None or self.partners(side, time_us)[1] < watermark
 
     def due(self, side: int, time_us: int) -> int:
         """Return the watermark at which a row can have no partner any more; it is the *other* side's clock's word."""
-        if not self.clocked[1 - side]:
-            return NEVER
-        return time_us + (self.hi_us if side == 0 else -self.lo_us) + 1
+        return min(self.partners(side, time_us)[1] + 1, NEVER) if self.clocked[1 - side] else NEVER
 
     def due_of(self, key: bytes, _: JoinRow) -> bytes:
         """Return (due, row key) of a row."""
         return time_key(self.due(key[0], key_time(key, len(key) - 2 * TIME))) + key
 
 
+class Condition(NamedTuple):
+    """What a pair of events, left and right, must fulfil; and what an event must by itself, as the side that it is."""
+
+    holds: Callable[[tuple[Event, Event]], Any]
+    own: tuple[Callable[[tuple[Event, Event]], Any], Callable[[tuple[Event, Event]], Any]]
+
+
 class IntervalJoin:
     """Rows by (side, key, time, offset), beside them by the watermark at which they are due."""
 
     def __init__(
-        self, interval: Interval, rows: Table[JoinRow], names: Names, emit: Emit, *, preserved: tuple[bool, bool]
-    ) -> None:  # fmt: skip
+        self, interval: Interval, how: How, where: Condition | None, rows: Table[JoinRow], names: Names, emit: Emit
+    ) -> None:
         assert rows.due is not None
-        self._interval = interval
-        self._rows, self._dues, self._names, self._emit, self._preserved = rows, rows.due, names, emit, preserved
+        self._interval, self._where = interval, where
+        self._rows, self._dues, self._names, self._emit = rows, rows.due, names, emit
+        self._preserved = how.keeps_left, how.keeps_right
+        self._pairs, self._semi = how.pairs, how is How.SEMI
         self._open = BEFORE_ALL
         self.due = NEVER
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         time = event.t
         assert time is not None
-        lo, hi, clocked = self._interval
-        if clocked[side] and time < watermark:
+        interval, where = self._interval, self._where
+        if interval.late(side, time, watermark):
             return Refused.LATE
-        kafka, json, group = self._names[event.k]
+        group = self._names[event.k].group
         matched = False
-        if event.k is not None:
-            # rt - lt in [lo, hi]: seen from the left, partners lie in [lt + lo, lt + hi]; from the right mirrored.
-            first, last = (time + lo, time + hi) if side == 0 else (time - hi, time - lo)
+        if event.k is not None and (where is None or where.own[side]((event, event))):
+            first, last = interval.partners(side, time)
             other = bytes((1 - side,)) + group
             at = len(other)
             for key, partner in list(self._rows.scan(other + time_key(first), other + time_key(last + 1))):
-                partner_time, matched = key_time(key, at), True
+                met = Event(partner.value, event.k, partner.id, key_time(key, at))
+                left, right = (event, met) if side == 0 else (met, event)
+                if where is not None and not where.holds((left, right)):
+                    continue
+                matched = True
+                if self._pairs:
+                    self._pair(left, right)
+                    if self._preserved[1 - side] and not partner.matched:
+                        self._rows.put(key, JoinRow(partner.id, True, partner.value))
+                    continue
+                if self._semi:
+                    self._pass(left)
                 if side == 0:
-                    self._pair(kafka, json, event.i, time, partner.id, partner_time)
-                else:
-                    self._pair(kafka, json, partner.id, partner_time, event.i, time)
-                if self._preserved[1 - side] and not partner.matched:
-                    self._rows.put(key, JoinRow(partner.id, True))
+                    return None  # One partner says all: what has met it need not wait for more.
+                self._rows.delete(key)
         elif not self._preserved[side]:
-            return None  # A null key meets nothing: it waits only where it will come out unmatched.
+            return None  # What can meet nothing waits only where it will come out unmatched.
         key = bytes((side,)) + group + time_key(time) + offset.to_bytes(TIME, "big")
-        self._rows.put(key, JoinRow(event.i, matched and self._preserved[side]))
-        due = self._interval.due(side, time)
+        self._rows.put(key, JoinRow(event.i, matched and self._preserved[side], event.v))
+        due = interval.due(side, time)
         # A row may come when its last partner already could not: then it is due at once, before all others.
         self._open = min(self._open, due)
         self.due = min(self.due, due)
@@ -88,18 +124,29 @@ class IntervalJoin:
                 row = self._rows.get(key)
                 assert row is not None, "a due entry without its row"
                 if not row.matched:
-                    kafka, json, group = self._names[key_of(group_at(key, 1))]
-                    self._emit(kafka, _ALONE[side] % (json, encode_json(row.id), key_time(key, 1 + len(group))))
+                    group = group_at(key, 1)
+                    self._alone(side, Event(row.value, key_of(group), row.id, key_time(key, 1 + len(group))))
             self._rows.delete(key)
 
     def recover(self, watermark: int) -> None:
         self._open = watermark + 1
         _, self.due = due_until(self._dues, self._open, watermark)
 
-    def _pair(
-        self, kafka: bytes | None, json: bytes, left: str | None, lt: int, right: str | None, rt: int
-    ) -> None:  # fmt: skip
-        self._emit(kafka, _PAIR % (json, encode_json(left), lt, encode_json(right), rt))
+    def _pair(self, left: Event, right: Event) -> None:
+        kafka, json, _ = self._names[left.k]
+        self._emit(kafka, _PAIR % (json, encode_json(left.i), left.t, encode_json(right.i), right.t))
+
+    def _alone(self, side: int, event: Event) -> None:
+        if not self._pairs:
+            self._pass(event)
+            return
+        kafka, json, _ = self._names[event.k]
+        self._emit(kafka, _ALONE[side] % (json, encode_json(event.i), event.t))
+
+    def _pass(self, event: Event) -> None:
+        assert event.t is not None
+        kafka, json, _ = self._names[event.k]
+        self._emit(kafka, EVENT_ROW % (json, encode_json(event.i), event.v, b"%d" % event.t))
 
 
 _PAIR = b'{"k":%b,"li":%b,"lt":%d,"ri":%b,"rt":%d}'

@@ -12,7 +12,8 @@ import msgspec
 
 from engines import codec
 from engines.contract import Job, Profile
-from semantics.pipeline import Pipeline
+from engines.faust.stages import cut
+from semantics.pipeline import Pipeline, sources, timed
 
 
 class Guarantee(Enum):
@@ -23,14 +24,23 @@ class Guarantee(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobPlan:
-    """One job, and the topic of its changelog."""
+class StagePlan:
+    """One stage of a job, most often all of it: a task a partition."""
 
     name: str
+    """The job's, for its last stage."""
+    job: str
     pipeline: Any
     """As `engines.codec` encodes it."""
     inputs: Mapping[str, str]
+    """Input name -> topic."""
+    feeds: Mapping[str, str]
+    """Input name -> the stage that feeds it."""
     output: str
+    internal: bool
+    """Whether the output goes to another stage, to the partition of its key; else it stays in the task's own."""
+    timed: Sequence[str]
+    """The inputs whose events need a time, for this stage or a later one."""
     dead_letters: str
     changelog: str
     partitions: int
@@ -55,7 +65,7 @@ class Plan:
     profile: Profile
     state_dir: str
     """The worker's own; in a deployment of several, the directory above those."""
-    jobs: Sequence[JobPlan]
+    stages: Sequence[StagePlan]
     bug: str = ""
     """The planted bug, by name (`engines/faust/bugs.py`); empty: the sound engine."""
 
@@ -68,19 +78,28 @@ def read(path: Path) -> Plan:
     return msgspec.json.decode(path.read_bytes(), type=Plan)
 
 
-def changelog_topic(group: str, job: Job) -> str:
-    """Return the name of a job's changelog topic."""
-    return f"{group}-{job.name}-changelog"
-
-
-def job_plan(group: str, job: Job) -> JobPlan:
-    """Return a job as a worker is told it."""
-    return JobPlan(
-        name=job.name,
-        pipeline=codec.to_json(job.pipeline),
-        inputs=dict(job.inputs),
-        output=job.output,
-        dead_letters=job.dead_letters,
-        changelog=changelog_topic(group, job),
-        partitions=job.partitions,
-    )
+def stage_plans(group: str, job: Job) -> list[StagePlan]:
+    """Return a job as a worker is told it, stage by stage."""
+    stages = cut(job.pipeline, job.partitions)
+    names = [*(f"{job.name}-{number}" for number in range(len(stages) - 1)), job.name]
+    internal = [f"{group}-{name}-rekeyed" for name in names[:-1]]
+    asks = timed(job.pipeline)
+    return [
+        StagePlan(
+            name=name,
+            job=job.name,
+            pipeline=codec.to_json(stage.pipeline),
+            inputs={
+                each.name: internal[stage.feeds[each.name]] if each.name in stage.feeds else job.inputs[each.name]
+                for each in sources(stage.pipeline)
+            },
+            feeds={input: names[number] for input, number in stage.feeds.items()},
+            output=output,
+            internal=name != job.name,
+            timed=[each.name for each in sources(stage.pipeline) if each.name in asks],
+            dead_letters=job.dead_letters,
+            changelog=f"{group}-{name}-changelog",
+            partitions=job.partitions,
+        )
+        for name, stage, output in zip(names, stages, [*internal, job.output], strict=True)
+    ]

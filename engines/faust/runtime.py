@@ -23,7 +23,7 @@ from engines.faust import changelog, driver
 from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
-from engines.faust.plan import Guarantee, JobPlan, Plan
+from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.store import Caches
 from engines.faust.task import Surroundings, Task, die
 from engines.faust.writer import Plain, Writer
@@ -61,7 +61,7 @@ class Runtime:
         self.points = FailPoints()
         self.ready = asyncio.Event()
         self.tasks: dict[tuple[str, int], Task] = {}
-        self._jobs_of = {topic: job for job in plan.jobs for topic in job.inputs.values()}
+        self._stage_of = {topic: stage for stage in plan.stages for topic in stage.inputs.values()}
         self._caches = Caches()
         self._rebalance = asyncio.Lock()
         self._moved = asyncio.Event()
@@ -86,8 +86,8 @@ class Runtime:
                     await self._moved.wait()
 
     def of(self, job: str) -> list[Task]:
-        """Return the job's tasks."""
-        return [task for (name, _), task in self.tasks.items() if name == job]
+        """Return the job's tasks, of all stages."""
+        return [task for task in self.tasks.values() if task.stage.job == job]
 
     def busy(self) -> int:
         """Return how many tasks have work at hand."""
@@ -123,7 +123,7 @@ class Runtime:
             worker_redirect_stdouts=False,
         )
         topics = app.topic(
-            *self._jobs_of, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
+            *self._stage_of, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=False
         )
 
         async def subscribe(stream: Any) -> None:
@@ -137,7 +137,7 @@ class Runtime:
         return app
 
     async def _deliver(self, place: TP, chunk: driver.Chunk) -> None:
-        task = self.tasks.get((self._jobs_of[place.topic].name, place.partition))
+        task = self.tasks.get((self._stage_of[place.topic].name, place.partition))
         if task is not None:
             await task.deliver(place.topic, chunk)
 
@@ -161,7 +161,7 @@ class Runtime:
             wanted = dict(self._wanted(assigned))
             leaving = [self.tasks.pop(key) for key in [*self.tasks] if key not in wanted]
             await asyncio.gather(*(task.close() for task in leaving))
-            opened = await self._open({key: job for key, job in wanted.items() if key not in self.tasks})
+            opened = await self._open({key: stage for key, stage in wanted.items() if key not in self.tasks})
             for task in self.tasks.values():
                 task.resume()
             self.tasks.update(opened)
@@ -169,52 +169,54 @@ class Runtime:
             self._moved.set()
             self.ready.set()
 
-    def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], JobPlan]]:
-        for job in self._plan.jobs:
-            for partition in range(job.partitions):
-                ours = [(topic, partition) in assigned for topic in job.inputs.values()]
+    def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], StagePlan]]:
+        for stage in self._plan.stages:
+            for partition in range(stage.partitions):
+                ours = [(topic, partition) in assigned for topic in stage.inputs.values()]
                 if any(ours) and not all(ours):
-                    raise EngineFailed(f"Job {job.name} got only some of its inputs' partitions {partition}.")
+                    raise EngineFailed(f"Job {stage.name} got only some of its inputs' partitions {partition}.")
                 if all(ours):
-                    yield (job.name, partition), job
+                    yield (stage.name, partition), stage
 
-    async def _open(self, wanted: Mapping[tuple[str, int], JobPlan]) -> dict[tuple[str, int], Task]:
+    async def _open(self, wanted: Mapping[tuple[str, int], StagePlan]) -> dict[tuple[str, int], Task]:
         if not wanted:
             return {}
         plan = self._plan
+        state_dir = Path(plan.state_dir)
         tasks: dict[tuple[str, int], Task] = {}
         writers: dict[tuple[str, int], Writer] = {}
-        for key, job in wanted.items():
-            writers[key] = writer = self._writer(job, key[1])
-            tasks[key] = self._parts.task(plan, job, key[1], writer, self._around)
+        for key, stage in wanted.items():
+            writers[key] = writer = self._writer(stage, key[1])
+            tasks[key] = self._parts.task(plan, stage, key[1], writer, self._around)
         # Opening a database waits for the disk, starting a producer for the broker: side by side.
         opening = [
-            asyncio.to_thread(store_for, job.compiled(), Path(plan.state_dir) / job.name / str(key[1]), self._caches)
-            for key, job in wanted.items()
+            asyncio.to_thread(store_for, stage.compiled(), state_dir / stage.name / str(key[1]), self._caches)
+            for key, stage in wanted.items()
         ]
         gate = asyncio.Semaphore(STARTING_AT_ONCE)
 
-        async def start(key: tuple[str, int], job: JobPlan) -> None:
+        async def start(key: tuple[str, int], stage: StagePlan) -> None:
             async with gate:
-                await writers[key].start((job.output, job.dead_letters, job.changelog))
+                await writers[key].start((stage.output, stage.dead_letters, stage.changelog))
 
-        starting = [start(key, job) for key, job in wanted.items()]
+        starting = [start(key, stage) for key, stage in wanted.items()]
         opened, _ = await asyncio.gather(asyncio.gather(*opening), asyncio.gather(*starting))
         stores = {
-            TopicPartition(job.changelog, key[1]): store
-            for (key, job), store in zip(wanted.items(), opened, strict=True)
+            TopicPartition(stage.changelog, key[1]): store
+            for (key, stage), store in zip(wanted.items(), opened, strict=True)
         }
-        outputs = [TopicPartition(job.output, key[1]) for key, job in wanted.items()]
-        inputs = [TopicPartition(topic, key[1]) for key, job in wanted.items() for topic in job.inputs.values()]
+        outputs = [TopicPartition(stage.output, key[1]) for key, stage in wanted.items() if not stage.internal]
+        inputs = [TopicPartition(topic, key[1]) for key, stage in wanted.items() for topic in stage.inputs.values()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
         (begins, committed), (stale, ends) = await asyncio.gather(
             changelog.input_bounds(plan.bootstrap, plan.group, inputs),
             changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional, reader=self._parts.reader),
         )
-        for key, job in wanted.items():
-            place = TopicPartition(job.changelog, key[1])
-            writers[key].ends[f"{job.output}/{key[1]}"] = ends[TopicPartition(job.output, key[1])]
-            mine = [TopicPartition(topic, key[1]) for topic in job.inputs.values()]
+        for key, stage in wanted.items():
+            place = TopicPartition(stage.changelog, key[1])
+            if not stage.internal:
+                writers[key].ends[f"{stage.output}/{key[1]}"] = ends[TopicPartition(stage.output, key[1])]
+            mine = [TopicPartition(topic, key[1]) for topic in stage.inputs.values()]
             await tasks[key].open(
                 stores[place],
                 stale[place],
@@ -223,11 +225,11 @@ class Runtime:
             )
         return tasks
 
-    def _writer(self, job: JobPlan, partition: int) -> Writer:
+    def _writer(self, stage: StagePlan, partition: int) -> Writer:
         plan = self._plan
         if plan.guarantee is Guarantee.AT_LEAST_ONCE:
             return Plain(plan.bootstrap, self._commit_offsets)
-        return self._parts.writer(plan.bootstrap, f"{plan.group}-{job.name}-{partition}", plan.group, job)
+        return self._parts.writer(plan.bootstrap, f"{plan.group}-{stage.name}-{partition}", plan.group, stage)
 
     async def _commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
         offsets = {TP(place.topic, place.partition): offset for place, offset in positions.items()}
@@ -245,5 +247,5 @@ class Runtime:
         return all(
             at.committed.positions.get(topic, 0) >= places.get(f"{topic}/{at.partition}", 0)
             for at in self.of(job)
-            for topic in at.job.inputs.values()
+            for topic in at.stage.inputs.values()
         )

@@ -23,6 +23,14 @@ _RECORD = b"task"
 _READ_TO = b"read-to"
 
 
+class Mark(msgspec.Struct, array_like=True, frozen=True):
+    """What is known of one partition of the stage before."""
+
+    watermark: int | None
+    commit: int
+    """The number of its last commit that was heard."""
+
+
 class TaskRecord(msgspec.Struct, kw_only=True):
     """What a commit records beside the rows. Times in microseconds since 1970."""
 
@@ -33,6 +41,10 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     late: int = 0
     duplicates: int = 0
     dead: int = 0
+    commits: int = 0
+    """How many there were before this one: its number."""
+    marks: dict[str, dict[int, Mark]] = {}
+    """Input name -> upstream partition -> what was last heard of it, for inputs that another stage feeds."""
     taken: int = 0
     """Events that operators of a chain have seen."""
     logged_bytes: int = 0

@@ -1,4 +1,4 @@
-"""A partition task: one job on one partition of all its inputs. Takes chunks in custody, processes, commits.
+"""A partition task: one stage of a job on one partition of its inputs. Takes chunks in custody, processes, commits.
 
 Everything happens under one lock. A chunk is taken only if it was fetched in this generation and begins at the task's
 own position, which is committed with the outputs: a lost or a repeated chunk cannot pass unseen. Any error ends the
@@ -12,18 +12,19 @@ import contextlib
 import os
 import traceback
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
 
 from engines.errors import EngineFailed
+from engines.faust.carry import Carrier
 from engines.faust.changelog import ROW, TASK
 from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
-from engines.faust.plan import Guarantee, JobPlan, Plan
+from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.store import Store, TaskRecord
 from engines.faust.writer import Outbox, Writer
 from semantics.timeline import CrashPoint
@@ -56,14 +57,14 @@ class Surroundings:
 
 
 class Task:
-    """One job on one partition. Made paused; `open` lets it in."""
+    """One stage on one partition. Made paused; `open` lets it in."""
 
-    def __init__(self, plan: Plan, job: JobPlan, partition: int, writer: Writer, around: Surroundings) -> None:
-        self.job, self.partition = job, partition
+    def __init__(self, plan: Plan, stage: StagePlan, partition: int, writer: Writer, around: Surroundings) -> None:
+        self.stage, self.partition = stage, partition
         self._transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
         self._interval_s = plan.commit_interval_s
         self._writer, self._around = writer, around
-        self._input_of = {topic: name for name, topic in job.inputs.items()}
+        self._input_of = {topic: name for name, topic in stage.inputs.items()}
         self._lock = asyncio.Lock()
         self._inbox: deque[tuple[str, Chunk]] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
@@ -75,7 +76,8 @@ class Task:
         self.committed = TaskRecord()
         self.watermark: int | None = None
         """As of the last commit."""
-        self._output: Outbox
+        self._outputs: Sequence[Outbox]
+        self._carrier: Carrier | None = None
         self._dead: Outbox
         self._changelog: Outbox
         self._program: Program
@@ -83,7 +85,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        return f"{self.job.name}/{self.partition}"
+        return f"{self.stage.name}/{self.partition}"
 
     @property
     def busy(self) -> bool:
@@ -109,10 +111,20 @@ class Task:
         Raises `ChangelogLost`, `InputLost`.
         """
         self.store = store
-        self._output = self._writer.outbox(self.job.output, self.partition)
-        self._dead = self._writer.outbox(self.job.dead_letters, self.partition)
-        self._changelog = self._writer.outbox(self.job.changelog, self.partition)
-        self._program = Program(self.job.compiled(), store.rows, self._output.append, self._bury)
+        lanes = range(self.stage.partitions) if self.stage.internal else [self.partition]
+        self._outputs = [self._writer.outbox(self.stage.output, lane) for lane in lanes]
+        if self.stage.internal:
+            self._carrier = Carrier(self._outputs, self.partition)
+        self._dead = self._writer.outbox(self.stage.dead_letters, self.partition)
+        self._changelog = self._writer.outbox(self.stage.changelog, self.partition)
+        self._program = Program(
+            self.stage.compiled(),
+            store.rows,
+            self._carrier or self._outputs[0].append,
+            self._bury,
+            asks_time=self.stage.timed,
+            feeds=dict.fromkeys(self.stage.feeds, self.stage.partitions),
+        )
         self.committed = record = store.record
         self._program.load(record)
         self._positions = {topic: self._start(topic, begin, committed.get(topic, 0)) for topic, begin in begins.items()}
@@ -197,14 +209,17 @@ class Task:
         await self._at(CrashPoint.BEFORE_PROCESS, {})
         if self._open_since is None:
             self._open_since = asyncio.get_running_loop().time()
-        self._output.one_by_one = self._around.points.armed is CrashPoint.MID_SINK
-        for outbox in (self._output, self._dead, self._changelog):
+        one_by_one = self._around.points.armed is CrashPoint.MID_SINK
+        for outbox in (*self._outputs, self._dead, self._changelog):
             outbox.stamp()
+        for outbox in self._outputs:
+            outbox.one_by_one = one_by_one
         self._program.feed(self._input_of[topic], records)
         self._positions[topic] = chunk.end
         await self._at(CrashPoint.AFTER_PROCESS, {})
-        if not self._output.one_by_one:
-            await self._writer.send(self._output, self._output.full())
+        if not one_by_one:
+            for outbox in self._outputs:
+                await self._writer.send(outbox, outbox.full())
 
     def _start(self, topic: str, begin: int, committed: int) -> int:
         """Return where to begin with an input: at the store's position, or with the log if it has none."""
@@ -212,7 +227,7 @@ class Task:
         if committed > (known or 0):
             raise ChangelogLost(
                 f"{self.name}: the changelog was lost: the group has committed {topic}/{self.partition} up to "
-                f"{committed}, but {self.job.changelog} says {known or 'nothing'}. Restore that topic, or begin anew "
+                f"{committed}, but {self.stage.changelog} says {known or 'nothing'}. Restore that topic, or begin anew "
                 f"with another group, which reads its inputs from the start."
             )
         if known is None:
@@ -231,10 +246,12 @@ class Task:
     async def _commit(self) -> None:
         """Write outputs, dead letters, changelog and positions, in this order; then the store."""
         writer, changelog = self._writer, self._changelog
-        said = (self._output, self._dead)
+        said, number = (*self._outputs, self._dead), self.committed.commits + 1
+        if self._carrier is not None:
+            self._carrier.mark(self._program.announced, number)
         for key, data in self.store.rows.changes():
             self._logged_bytes += changelog.append(ROW + key, data)
-        saved = self._program.save(self._positions, self._logged_bytes)
+        saved = self._program.save(self._positions, number, self._logged_bytes)
         record = saved.encode()
         self._logged_bytes += changelog.append(TASK, record)
         for outbox in (*said, changelog):
@@ -261,7 +278,7 @@ class Task:
 
     async def _part_of_it(self) -> dict[str, int]:
         """Send one batch of what this commit has to say, and stand still; return where it ends."""
-        said = (self._output, self._dead, self._changelog)
+        said = (*self._outputs, self._dead, self._changelog)
         for outbox in said:
             if batches := outbox.full(most=1):
                 await self._writer.send(outbox, batches)
@@ -276,7 +293,7 @@ class Task:
         self._changelog.stamp()
         for key in stale:
             self._logged_bytes += self._changelog.append(ROW + key, self.store.committed(key))
-        self.committed = self._program.save(self._positions, self._logged_bytes)
+        self.committed = self._program.save(self._positions, self.committed.commits, self._logged_bytes)
         record = self.committed.encode()
         self._logged_bytes += self._changelog.append(TASK, record)
         self._changelog.seal()
@@ -287,7 +304,7 @@ class Task:
     def _bury(self, input: str, record: Record, reason: str) -> None:
         headers = [
             ("reason", reason.encode()),
-            ("topic", self.job.inputs[input].encode()),
+            ("topic", self.stage.inputs[input].encode()),
             ("partition", b"%d" % self.partition),
             ("offset", b"%d" % record.offset),
         ]
@@ -298,7 +315,7 @@ class Task:
 
     async def _at(self, point: CrashPoint, wrote: dict[str, int], left: Mapping[str, int] | None = None) -> None:
         await self._around.points.at(
-            point, lambda: Parked(self.job.name, self.partition, str(self.store.path), wrote, left or {})
+            point, lambda: Parked(self.stage.name, self.partition, str(self.store.path), wrote, left or {})
         )
 
 

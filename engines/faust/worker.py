@@ -103,12 +103,17 @@ class Control:
 
 
 def _standing(task: Task) -> Standing:
-    committed, output = task.committed, f"{task.job.output}/{task.partition}"
+    committed, stage = task.committed, task.stage
     return Standing(
-        job=task.job.name,
+        stage=stage.name,
         partition=task.partition,
         positions={f"{topic}/{task.partition}": offset for topic, offset in committed.positions.items()},
-        ends={output: task.ends[output]},
+        end=task.ends.get(f"{stage.output}/{task.partition}", 0),
+        commits=committed.commits,
+        heard={
+            stage.feeds[input]: {at: mark.commit for at, mark in marks.items()}
+            for input, marks in committed.marks.items()
+        },
         watermark_us=task.watermark,
         late=committed.late,
         duplicates=committed.duplicates,

@@ -22,6 +22,7 @@ class Bug:
 
 BUGS = {
     "watermark-falls": Bug("the watermark follows the newest event, down too", Parts(clock=flaws.FallingClock)),
+    "future-unguarded": Bug("an event from the future moves time, guard or not", Parts(clock=flaws.Unguarded)),
     "delay-twice": Bug("the delay is subtracted twice", Parts(clock=flaws.DelayTwice)),
     "end-inclusive": Bug("an event at a window's end counts in that window", Parts(windows=flaws.EndInclusive)),
     "hop-missed": Bug("a hopping window misses the events of its last slide", Parts(windows=flaws.HopMissed)),

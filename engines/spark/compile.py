@@ -52,7 +52,8 @@ _OPERATOR = {
     Op.AND: operator.and_,
     Op.OR: operator.or_,
 }
-_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer"}
+_HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer",
+        How.SEMI: "left_semi", How.ANTI: "left_anti"}  # fmt: skip
 
 
 def sink_frame(
@@ -108,7 +109,7 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
         case Hopping(size, slide, offset=offset):
             groups = frame.groupBy(_windows(size, slide, offset), "k")
         case Session(gap):
-            groups = frame.groupBy(sf.session_window("t", _interval(gap)).alias("w"), "k")
+            groups = frame.groupBy(sf.session_window("t", _gap(gap)).alias("w"), "k")
         case None:
             groups = frame.groupBy("k")
         case _:
@@ -116,6 +117,12 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
     results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
     bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
+
+
+def _gap(gap: timedelta | Expr) -> Any:
+    if isinstance(gap, timedelta):
+        return _interval(gap)
+    return sf.concat(_column(gap).cast("string"), sf.lit(" seconds"))
 
 
 def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:
@@ -149,10 +156,26 @@ def _function(function: Function, at_most: int) -> Column:
 
 def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
     lt, rt = sf.col("l.t"), sf.col("r.t")
-    near = [sf.col("l.k") == sf.col("r.k"), rt >= lt + sf.lit(join.lo), rt <= lt + sf.lit(join.hi)]
+    near = [sf.col("l.k") == sf.col("r.k")]
+    if join.lo is not None:
+        first = lt + sf.lit(join.lo)
+        near.append(rt > first if join.lo_exclusive else rt >= first)
+    if join.hi is not None:
+        last = lt + sf.lit(join.hi)
+        near.append(rt < last if join.hi_exclusive else rt <= last)
+    if join.window is not None:
+        # The window is the stream's event time from here on, and there can be but one: the event's own is a number.
+        window = _windows(join.window.size, join.window.size, join.window.offset)
+        left, right = (side.select("k", "i", "v", window, _micros("t").alias("t")) for side in (left, right))
+        near.append(sf.col("l.w") == sf.col("r.w"))
+    if join.where is not None:
+        near.append(_column(join.where))
+    time = _micros if join.window is None else sf.col
     pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), _HOW[join.how])
+    if not join.how.pairs:
+        return pairs, {"k": sf.col("l.k"), "i": sf.col("l.i"), "v": sf.col("l.v"), "t": time("l.t")}
     key = sf.coalesce("l.k", "r.k") if join.how.keeps_right else sf.col("l.k")
-    row = {"k": key, "li": sf.col("l.i"), "lt": _micros("l.t"), "ri": sf.col("r.i"), "rt": _micros("r.t")}
+    row = {"k": key, "li": sf.col("l.i"), "lt": time("l.t"), "ri": sf.col("r.i"), "rt": time("r.t")}
     return pairs, row
 
 
@@ -162,8 +185,8 @@ def _event_row() -> Columns:
 
 def _column(expression: Expr) -> Column:
     match expression:
-        case Field(name):
-            return sf.col(_COLUMN_OF[name])
+        case Field(name, side):
+            return sf.col(f"{side[0]}.{_COLUMN_OF[name]}" if side else _COLUMN_OF[name])
         case Literal(value):
             return sf.lit(value).cast("bigint") if isinstance(value, int) else sf.lit(value)
         case Binary(op, left, right):

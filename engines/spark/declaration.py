@@ -12,10 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 from engines import jars, java
 from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
+from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
-from semantics.pipeline import Aggregate, Dedup, Emit, Pipeline, Session, clock, flat
+from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock, flat, sources
 from semantics.rules import (
     Average,
     BadRecord,
@@ -26,6 +27,7 @@ from semantics.rules import (
     NullJoinKey,
     NullTime,
     OperatorClock,
+    OwnConditionFalse,
     RestartClock,
     RowLateness,
     Rules,
@@ -57,6 +59,7 @@ RULES = Rules(
     operator_clock=OperatorClock.QUERY,
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
+    own_condition_false=OwnConditionFalse.AT_ONCE,
     session_lateness=SessionLateness.OWN_SPAN,
     dedup_forget=DedupForget.AT_HORIZON,
     null_join_key=NullJoinKey.MATCH_IN_FULL,
@@ -89,6 +92,8 @@ _SOURCES = {
     "and evicts what the watermark has reached",
     "null_join_key": f"{_STREAMING}/operators/stateful/join/SymmetricHashJoinStateManager.scala: rows meet by the "
     "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
+    "own_condition_false": f"{_STATEFUL}/join/StreamingSymmetricHashJoinExec.scala: a row that fails the condition on "
+    "its own side is joined with nulls, and put out, when it comes (generateFilteredJoinedRow); it is not stored",
     "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
     "malformed JSON; the others are null",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
@@ -153,6 +158,17 @@ def _recipe(pipeline: Pipeline, partitions: int) -> Capability:
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
     if not flat(pipeline):
         return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
+    if any(source.late_output for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            f"Late data is dropped and counted; no output has it ({_GUIDE} 'Handling Late Data and Watermarking').",
+        )
+    if any(source.future is not None for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            "The watermark follows the highest event time of all, however far ahead it is "
+            f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
+        )
     match pipeline:
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(
@@ -165,6 +181,12 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
                 Support.UNSUPPORTED,
                 f"Session windows have no update mode ({_GUIDE} 'Types of time windows').",
                 error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+        case Join(how=How.ANTI):
+            return Capability(
+                Support.UNSUPPORTED,
+                f"No anti join of two streams ({_GUIDE} 'Support matrix for joins in streaming queries').",
+                error="_LEGACY_ERROR_TEMP_3102",
             )
         case Dedup(stream, horizon=horizon) if us(horizon) != clock(stream):
             return Capability(
@@ -179,6 +201,7 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
 def _versions() -> Mapping[str, str]:
     found = {f"{jar.artifact}": jar.version for jar in jars.lock()[jars.Section.SPARK]}
     try:
-        return {"pyspark": version("pyspark"), "java": java.find().version, **found}
+        where = {"master": "standalone cluster"} if clustered() else {}
+        return {"pyspark": version("pyspark"), "java": java.find().version, **where, **found}
     except (PackageNotFoundError, EnvironmentNotReady):
         return {"pyspark": f"{PYSPARK} (cannot run here)", **found}

@@ -38,13 +38,14 @@ from engines.contract import (
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
+from engines.spark.cluster import clustered, on_cluster
 from engines.spark.crash import Watcher
 from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.gate import INNER
 from engines.spark.session import environment, settings, source_options
-from engines.spark.standstill import Standstill
+from engines.spark.standstill import Standstill, batches
 from engines.spark.state import disk_bytes, restore_bytes
-from engines.spark.variants import VARIANTS, SinkKind, sink_kind
+from engines.spark.variants import VARIANTS, SinkKind, sink_kind, table_of
 from semantics.timeline import CrashPoint
 
 _READY_WITHIN = timedelta(seconds=60)
@@ -129,6 +130,7 @@ class SparkDeployment:
             variant=self.settings.variant,
             train=self.train,
         )
+        conf = on_cluster(conf, classpath)
         self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
         try:
             await self._child.ready(within=_READY_WITHIN)
@@ -207,8 +209,8 @@ class SparkDeployment:
 
     async def state(self, job: str) -> StateSize:
         found = await self._running().request("state", within=_READY_WITHIN, job=job)
-        # RocksDB's local folders do not say whose they are.
-        alone = len(self.jobs) == 1
+        # RocksDB's local folders do not say whose they are, and on a cluster they are the executors'.
+        alone = len(self.jobs) == 1 and not clustered()
         return StateSize(
             rows=found["rows"],
             live_bytes=found["live_bytes"],
@@ -225,6 +227,8 @@ class SparkDeployment:
         self._watcher = await asyncio.to_thread(Watcher, point, self._running(), self._checkpoints, self._written)
 
     def _written(self, name: str) -> int:
+        if self.sink is SinkKind.UPSERT:
+            return batches(table_of(self._checkpoints[name].path))
         return sum(self._outputs([name])[name].values())
 
     async def reached(self, *, within: timedelta) -> Reached:

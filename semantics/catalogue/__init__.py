@@ -9,7 +9,10 @@ from semantics.catalogue import (
     dedup,
     exactly_once,
     functions,
+    guards,
     join,
+    join_kinds,
+    rekey,
     schema,
     session,
     state,
@@ -27,6 +30,7 @@ FAMILIES = {
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
     "CH": "operators that feed operators, unions, clocks",
+    "NK": "new keys over several partitions",
     "ST": "state",
     "EO": "exactly once under faults",
     "SCH": "records that cannot be used",
@@ -36,8 +40,9 @@ FAMILIES = {
 @cache
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
-    files = (watermark, tumbling, session, functions, join, dedup, chain, state, exactly_once, schema)
-    return tuple(expectation for file in files for expectation in file.EXPECTATIONS)
+    windows = watermark, guards, tumbling, session, functions
+    others = join, join_kinds, dedup, chain, rekey, state, exactly_once, schema
+    return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 
 def find(id: str) -> Expectation:

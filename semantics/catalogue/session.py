@@ -1,8 +1,9 @@
-"""SW: session windows. The gap is 10 s throughout."""
+"""SW: session windows. The gap is 10 s; from SW-23 on it is each event's own, as many seconds as its value."""
 
 from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
+from semantics.expr import VALUE
 from semantics.pipeline import Aggregate, Emit, Function, Session, Source
 from semantics.time import s
 from semantics.timeline import Flush, Restart
@@ -13,6 +14,9 @@ def _count(delay: float) -> Aggregate:
 
 
 _GRACE = Aggregate(Source(delay=s(0)), window=Session(s(10), grace=s(5)))
+
+_OWN_GAPS = Aggregate(Source(delay=s(30)), window=Session(VALUE))
+_OWN_GAPS_NOW = Aggregate(Source(delay=s(0)), window=Session(VALUE))
 
 EXPECTATIONS = [
     Expectation(
@@ -197,5 +201,61 @@ EXPECTATIONS = [
         timeline=script("b@5/1", "a@100/0", "a@80/0", Flush(300_000_000)),
         demand=after([], [], ["late:1"], ["a[100,110)=1", "b[5,15)=1"]),
         because="Keys of one partition must not wait for those of another.",
+    ),
+    Expectation(
+        "SW-23",
+        "with a gap of its own each event says how long its session waits for the next",
+        pipeline=_OWN_GAPS,
+        timeline=script("a=20@0 a=20@15 b=5@0 b=5@15", "z=1@100"),
+        demand=after([], ["a[0,35)=2", "b[0,5)=1", "b[15,20)=1"]),
+        because="A buyer at the till may pause longer than one who browses.",
+    ),
+    Expectation(
+        "SW-24",
+        "an event with a short gap does not end a session that has a longer one open",
+        pipeline=_OWN_GAPS,
+        timeline=script("a=30@0 a=1@5", "a=2@28", "z=1@100"),
+        demand=after([], [], ["a[0,30)=3"]),
+        because="The end is the highest that any event asked for, not that of the last event.",
+    ),
+    Expectation(
+        "SW-25",
+        "an event that touches the end which another one's gap has made belongs to it",
+        pipeline=_OWN_GAPS,
+        timeline=script("a=20@0 a=10@20 a=10@30.000001", "z=1@100"),
+        demand=after([], ["a[0,30)=2", "a[30.000001,40.000001)=1"]),
+        because="Touching is belonging, whoever's gap it is: and a microsecond later it is not.",
+    ),
+    Expectation(
+        "SW-26",
+        "an event whose gap is not above zero is filtered: neither late nor dead, nor state",
+        pipeline=_OWN_GAPS,
+        timeline=script("a=0@0 b=-5@1", "c=1@2 z=1@100"),
+        demand=after(["state:0", "late:0", "dead:0"], ["c[2,3)=1"]),
+        because="A gap of zero is a session that ends before it begins: it must not be one that never does.",
+    ),
+    Expectation(
+        "SW-27",
+        "an event that its gap filters has moved the clock all the same",
+        pipeline=_OWN_GAPS_NOW,
+        timeline=script("a=5@0", "b=0@5", "z=1@100"),
+        demand=after([], ["a[0,5)=1"], []),
+        because="It was seen, so time has come that far.",
+    ),
+    Expectation(
+        "SW-28",
+        "an event with a short gap counts if the session that it falls into is open for longer",
+        pipeline=_OWN_GAPS_NOW,
+        timeline=script("a=20@10", "z=1@18", "a=3@9", "y=1@60"),
+        demand=after([], [], ["late:0"], ["a[9,30)=2", "z[18,19)=1"]),
+        because="Whether it is late is the session's word, not that of its own small span.",
+    ),
+    Expectation(
+        "SW-29",
+        "a session remembers the longest gap across the loss of the disk",
+        pipeline=_OWN_GAPS_NOW,
+        timeline=script("a=20@0 a=1@5", Restart(wipe_state=True), "a=1@20", "z=1@60"),
+        demand=after([], [], [], ["a[0,21)=3"]),
+        because="What an event asked for is part of the state, not of the event.",
     ),
 ]

@@ -133,7 +133,6 @@ EXPECTATIONS = [
         timeline=script("a@5", "a@100", Restart(), "a@6", "z@200"),
         demand=after([], ["a[0,10)=1"], [], [], ["a[100,110)=1"]),
         because="A clock that starts anew reopens closed windows and emits them a second time, with other numbers.",
-        core=True,
     ),
     Expectation(
         "WM-15",

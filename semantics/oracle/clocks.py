@@ -52,6 +52,11 @@ class Clock:
         top = self.tops.get((name, lane))
         self.tops[name, lane] = time_us if top is None else max(top, time_us)
 
+    def ahead(self, name: str, lane: int, time_us: int, most_us: int) -> bool:
+        """Return whether an event is more than `most_us` ahead of all that was seen of its partition."""
+        top = self.tops.get((name, lane))
+        return top is not None and time_us > top + most_us
+
     def moved(self, now: int, reading: int) -> int:
         """Return the watermark that follows `now` where the clocks say `reading`."""
         return max(now, reading)

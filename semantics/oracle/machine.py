@@ -51,6 +51,7 @@ from semantics.rules import (
     WatermarkAdvance,
     WatermarkScope,
 )
+from semantics.time import us
 from semantics.timeline import Event, Raw
 
 
@@ -86,6 +87,7 @@ class Task:
         self.lanes = tuple(lanes)
         self.parts = parts
         self._timed = timed(pipeline)
+        self._sources = {source.name: source for source in sources(pipeline)}
         self.clock = parts.clock(pipeline, rules)
         self.mark = Mark(self.clock, lambda: self.clock.all(self.lanes))
         """The lowest of all clocks: how far the task as a whole has come."""
@@ -150,8 +152,8 @@ class Task:
         partials = set[object]()
         for event in events:
             usable = self._usable(event)
-            if usable is not None:
-                self._enter(usable, partials)
+            if usable is not None and self._enter(usable, partials) and self._sources[usable.input].late_output:
+                self.dead.append((event, "late"))
         for node in self.nodes:
             node.operator.speak()
             node.operator.close(node.mark.now)
@@ -162,8 +164,9 @@ class Task:
         for mark in self._marks():
             mark.advance()
 
-    def _enter(self, event: Event, partials: set[object]) -> None:
-        """Take an event in: past the clock, and to the first operator."""
+    def _enter(self, event: Event, partials: set[object]) -> bool:
+        """Take an event in: past the clock, and to the first operator. Return whether it is late for that."""
+        late = False
         entry = self._entries[event.input, event.partition]
         pushed = self.rules.filtered_clock is FilteredClock.IGNORED
         for seen in through(entry.before, event):
@@ -173,22 +176,24 @@ class Task:
             if entry.clock is not None and seen.time_us is not None and (passed or not pushed):
                 self.clock.see(entry.clock, event.partition, seen.time_us)
             for each in passed:
-                self._take(entry.target, each, entry.side, partials)
+                late |= self._take(entry.target, each, entry.side, partials)
+        return late
 
-    def _take(self, node: Node, event: Event, side: int, partials: set[object]) -> None:
-        """Give an event to an operator, and pass on what that says to it at once."""
+    def _take(self, node: Node, event: Event, side: int, partials: set[object]) -> bool:
+        """Give an event to an operator, and pass on what that says to it at once. Return whether it is late."""
         if event.time_us is None and not node.operator.takes_null_times:
-            return
+            return False
         missed = node.operator.take(event, node.mark.before, side)
         if self.rules.watermark_advance is WatermarkAdvance.RECORD:
             node.operator.speak()
         self._say(node, partials)
         if missed is None:
-            return
+            return False
         if node.operator.partial and self.rules.late_count is LateCount.PER_PARTIAL_AGGREGATE:
             partials.update((node.mark, event.key, event.partition, span) for span in missed.spans)
         elif missed.wholly:
             self.late += 1
+        return missed.wholly
 
     def _say(self, node: Node, partials: set[object]) -> None:
         """Pass on an operator's new rows."""
@@ -236,7 +241,14 @@ class Task:
     def _usable(self, event: Event | Raw) -> Event | None:
         """Return the event, if it can be used; else do with it what the rules say."""
         parsed = self._read(event) if isinstance(event, Raw) else event
-        if parsed is None or parsed.time_us is not None or parsed.input not in self._timed:
+        if parsed is None:
+            return None
+        if parsed.time_us is not None:
+            future = self._sources[parsed.input].future
+            if future is not None and self.clock.ahead(parsed.input, parsed.partition, parsed.time_us, us(future)):
+                self.dead.append((event, "future"))
+                return None
+        if parsed.time_us is not None or parsed.input not in self._timed:
             return parsed
         match self.rules.null_time:
             case NullTime.DEAD_LETTER:

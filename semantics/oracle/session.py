@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import reduce
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, thawed, time_of
+from semantics.oracle.simple import evaluate
 from semantics.pipeline import Aggregate, Session
 from semantics.rows import WindowRow
 from semantics.rules import Rules, SessionLateness, SessionTouch
@@ -32,13 +34,19 @@ class Sessions(Aggregating):
 
     def __init__(self, pipeline: Aggregate, window: Session, rules: Rules) -> None:
         super().__init__(pipeline, rules)
-        self.gap_us, self.grace_us = us(window.gap), us(window.grace)
+        self.gap, self.grace_us = window.gap, us(window.grace)
         self._spans: dict[str | None, list[Span]] = {}
         self._changed: list[Span] = []
 
+    def gap_us(self, event: Event) -> int:
+        """Return how long the session stays open for another event after this one."""
+        return us(self.gap) if isinstance(self.gap, timedelta) else 1_000_000 * (evaluate(self.gap, event) or 0)
+
     def add(self, event: Event, before: int) -> Missed | None:
         time_us = time_of(event)
-        own_end = time_us + self.gap_us
+        own_end = time_us + self.gap_us(event)
+        if own_end <= time_us:
+            return None
         others = self._spans.get(event.key, [])
         met = self.met(others, time_us, own_end)
         end = max(own_end, *(span.end_us for span in met)) if met else own_end

@@ -71,23 +71,21 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str | None) else json.dumps(value, separators=(",", ":"))
 
 
-def evaluate(expression: Expr, event: Event) -> Any:
-    """Return an expression's value for one event; a comparison with null is false, a sum null."""
+def evaluate(expression: Expr, event: Event, right_event: Event | None = None) -> Any:
+    """Return an expression's value for one event, or for a pair; a comparison with null is false, a sum null."""
     match expression:
-        case Field("key"):
-            return event.key
-        case Field("id"):
-            return event.id
-        case Field():
-            return event.value
+        case Field(name, side):
+            of = right_event if side == "right" else event
+            assert of is not None
+            return {"key": of.key, "id": of.id, "value": of.value}[name]
         case Literal(value):
             return value
         case Binary(Op.AND, left, right):
-            return evaluate(left, event) and evaluate(right, event)
+            return evaluate(left, event, right_event) and evaluate(right, event, right_event)
         case Binary(Op.OR, left, right):
-            return evaluate(left, event) or evaluate(right, event)
+            return evaluate(left, event, right_event) or evaluate(right, event, right_event)
         case Binary(op, left, right):
-            a, b = evaluate(left, event), evaluate(right, event)
+            a, b = evaluate(left, event, right_event), evaluate(right, event, right_event)
             if a is None or b is None:
                 return None if op in (Op.ADD, Op.SUBTRACT, Op.MULTIPLY) else False
             return _OPERATORS[op](a, b)

@@ -17,7 +17,7 @@ import pytest
 
 from engines.broker.log import KafkaLog
 from engines.contract import Job, Message, Place, Profile, Reached, RunDirs, Settings, Settled, Status
-from engines.errors import Deadline, EngineFailed, UnsupportedPipeline
+from engines.errors import Deadline, EngineFailed
 from engines.faust.engine import ENGINE, FaustDeployment
 from engines.wire import encode_event, row_decoder
 from semantics.expectation import script
@@ -53,7 +53,8 @@ HOPS = Aggregate(
 )  # fmt: skip
 PAIRS = Join(Source("L", delay=s(5)), Source("R", delay=s(5)), lo=s(-5), hi=s(5), how=How.FULL)
 FIRSTS = Dedup(Source(delay=s(5)), horizon=s(5))
-PIPELINES: tuple[Pipeline, ...] = (COUNT, WINDOWS, HOPS, SESSIONS, PAIRS, FIRSTS)
+REKEYED = Aggregate(KeyBy(Source(delay=s(5)), ID), window=Tumbling(s(10)))
+PIPELINES: tuple[Pipeline, ...] = (COUNT, WINDOWS, HOPS, SESSIONS, PAIRS, FIRSTS, REKEYED)
 
 ONE_INPUT = ("a#p@0 a=3@7 b@12/1 ~@3", "a#q@21 b@30/1", "a@2 a#q@26 b@45/1 a@~", "a#p@60 b#r@61/1", "a@90 b@91/1",
              "a@99 b#r@99/1")  # fmt: skip
@@ -289,10 +290,3 @@ async def test_a_graceful_stop_loses_nothing(deploy: Deploy) -> None:
         await stage.deployment.restart()
         await stage.look()
         stage.check()
-
-
-async def test_rekeying_over_partitions_is_our_debt(deploy: Deploy) -> None:
-    rekeyed = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
-    with pytest.raises(UnsupportedPipeline, match="internal topic"):
-        async with deploy([rekeyed]):
-            pass

@@ -52,7 +52,7 @@ def test_every_planted_bug_has_parts_and_none_is_an_engine_to_compare() -> None:
 
 
 def test_what_it_cannot_run_yet_is_its_debt() -> None:
-    capability = ENGINE.declaration().capability
+    capability = ENGINE.declaration("at-least-once").capability
     assert capability(REKEYED, 1).support is Support.RECIPE
     assert capability(REKEYED, 2).support is Support.NOT_IMPLEMENTED
 

@@ -17,7 +17,7 @@ from engines.faust.changelog import TASK
 from engines.faust.compile import store_for
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
-from engines.faust.plan import Guarantee, Plan, job_plan, read
+from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.store import Caches, TaskRecord
 from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Outbox
@@ -30,7 +30,7 @@ JOB = Job("job", Aggregate(Source(), emit=Emit.UPDATE), {"in": "input"}, "out", 
 def plan(guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> Plan:
     return Plan(
         bootstrap="", group="group", member="group-0", session_timeout_s=6.0, guarantee=guarantee,
-        commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", jobs=[job_plan("group", JOB)],
+        commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", stages=stage_plans("group", JOB),
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ class Stage:
         around = Surroundings(
             generation=generation, seek=seek, begin=begin, committed=self.commits.set, points=self.points
         )
-        self.task = Task(plan(guarantee), job_plan("group", JOB), 0, self.writer, around)
+        self.task = Task(plan(guarantee), stage_plans("group", JOB)[0], 0, self.writer, around)
         self.store = store_for(JOB.pipeline, path, Caches())
 
     async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
@@ -278,4 +278,4 @@ def test_a_plan_is_read_back(tmp_path: Path) -> None:
     plan().write(tmp_path / "plan.json")
     again = read(tmp_path / "plan.json")
     assert again == plan()
-    assert again.jobs[0].compiled() == JOB.pipeline
+    assert again.stages[0].compiled() == JOB.pipeline

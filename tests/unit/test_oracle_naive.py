@@ -10,8 +10,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from semantics.expr import ID, VALUE, expr
+from semantics.expr import ID, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, expr
 from semantics.oracle import predict
+from semantics.oracle.simple import evaluate
 from semantics.pipeline import (
     Aggregate,
     Dedup,
@@ -174,11 +175,12 @@ def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, grace_us: i
     scripts(inputs=("L", "R"), lanes=2),
     st.integers(-12, 12),
     st.integers(0, 12),
+    st.sampled_from([None, expr(LEFT_VALUE, "<=", RIGHT_VALUE), expr(LEFT_VALUE, ">", 0)]),
     st.sampled_from(How),
     st.sampled_from(RULES[:2]),
 )
 def test_interval_joins(
-    script: tuple[Timeline, list[Event]], lo_us: int, width_us: int, how: How, rules: Rules
+    script: tuple[Timeline, list[Event]], lo_us: int, width_us: int, where: Expr | None, how: How, rules: Rules
 ) -> None:
     timeline, events = script
     hi_us = lo_us + width_us
@@ -189,14 +191,47 @@ def test_interval_joins(
         for left in lefts
         for right in rights
         if left.key is not None and left.key == right.key and lo_us <= at(right) - at(left) <= hi_us
+        if where is None or evaluate(where, left, right)
     ]
-    for left, right in pairs:
+    matched = [left for left, _ in pairs]
+    if how in (How.SEMI, How.ANTI):
+        passing = [e for e in lefts if (e in matched) is (how is How.SEMI)]
+        expected.update(EventRow(e.key, e.id, e.value, e.time_us) for e in passing)
+    for left, right in pairs if how.pairs else ():
         expected[PairRow(left.key, ref(left), ref(right))] += 1
     if how in (How.LEFT, How.FULL):
-        expected.update(PairRow(e.key, ref(e), None) for e in lefts if e not in [left for left, _ in pairs])
+        expected.update(PairRow(e.key, ref(e), None) for e in lefts if e not in matched)
     if how in (How.RIGHT, How.FULL):
         expected.update(PairRow(e.key, None, ref(e)) for e in rights if e not in [right for _, right in pairs])
-    pipeline = Join(source("L"), source("R"), lo=micros(lo_us), hi=micros(hi_us), how=how)
+    # Next to a bound that is excluded lies one that is not.
+    wider = Join(
+        source("L"), source("R"), lo=micros(lo_us - 1), hi=micros(hi_us + 1), how=how, where=where,
+        lo_exclusive=True, hi_exclusive=True,
+    )  # fmt: skip
+    assert all(rows == expected for rows in final_rows(wider, (*timeline, Flush(END_US)), rules))
+    pipeline = Join(source("L"), source("R"), lo=micros(lo_us), hi=micros(hi_us), how=how, where=where)
+    assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
+
+
+@settings(max_examples=100, deadline=None)
+@given(scripts(inputs=("L", "R"), lanes=2), st.integers(1, 20), st.sampled_from(How), st.sampled_from(RULES[:2]))
+def test_windowed_joins(script: tuple[Timeline, list[Event]], size_us: int, how: How, rules: Rules) -> None:
+    timeline, events = script
+
+    def window(event: Event) -> int:
+        return (T0_US + at(event)) // size_us
+
+    lefts, rights = ([event for event in events if event.input == name] for name in "LR")
+    pairs = [(e, f) for e in lefts for f in rights if e.key is not None and e.key == f.key and window(e) == window(f)]
+    expected: Counter[Row] = Counter(PairRow(e.key, ref(e), ref(f)) for e, f in pairs if how.pairs)
+    if how in (How.SEMI, How.ANTI):
+        passing = [e for e in lefts if any(e is left for left, _ in pairs) is (how is How.SEMI)]
+        expected.update(EventRow(e.key, e.id, e.value, e.time_us) for e in passing)
+    if how in (How.LEFT, How.FULL):
+        expected.update(PairRow(e.key, ref(e), None) for e in lefts if all(e is not left for left, _ in pairs))
+    if how in (How.RIGHT, How.FULL):
+        expected.update(PairRow(f.key, None, ref(f)) for f in rights if all(f is not right for _, right in pairs))
+    pipeline = Join(source("L"), source("R"), window=Tumbling(micros(size_us)), how=how)
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
 
 

@@ -180,9 +180,9 @@ class TestOuterJoins:
         steps = ("L:~@0", "R:~@1")
         in_full = Rules(null_join_key=NullJoinKey.MATCH_IN_FULL)
         assert rows(join(How.FULL), *steps, END) == ["", "", "~(_,1) ~(0,_)"]
-        assert [rows(join(how), *steps, rules=in_full)[1] for how in How] == ["", "", "", "~(0,1)"]
+        assert [rows(join(how), *steps, rules=in_full)[1] for how in How] == ["", "", "", "~(0,1)", "", ""]
         assert rows(join(How.INNER), *steps, rules=Rules(null_join_key=NullJoinKey.MATCH))[1] == "~(0,1)"
 
     def test_keeps_what_can_still_come_out(self) -> None:
         steps = ("L:~@0 R:~@0",)
-        assert [only(join(how), *steps)[0].state for how in How] == [0, 1, 1, 2]
+        assert [only(join(how), *steps)[0].state for how in How] == [0, 1, 1, 2, 0, 1]

@@ -68,7 +68,7 @@ POSITIVE = Filter(CLOCKED, expr(VALUE, ">", 0))
         (lambda: Aggregate(CLOCKED, (Function.SUM,) * 2, window=Tumbling(s(1))), "each once"),
         (lambda: Aggregate(CLOCKED), "never closes: say emit=Emit.UPDATE"),
         (lambda: Aggregate(Source(), window=Tumbling(s(1))), "give its source a delay"),
-        (lambda: Join(Source("L"), Source("R"), lo=s(1), hi=s(0)), "above its upper bound"),
+        (lambda: Join(Source("L"), Source("R"), lo=s(1), hi=s(0)), "Nothing lies between"),
         (lambda: Join(CLOCKED, CLOCKED, lo=s(0), hi=s(0)), "name them apart"),
         (lambda: Join(Source("L"), CLOCKED, lo=s(0), hi=s(0), how=How.LEFT), "give both sources a delay"),
         (lambda: Explode(CLOCKED, most=0), "becomes at least one: most is 0"),

@@ -33,9 +33,9 @@ Make = Callable[[RunDirs, Child], Deployment]
 def faust(dirs: RunDirs, child: Child) -> Deployment:
     plan = Plan(
         bootstrap="", group="group", member="group", session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
-        commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", jobs=[],
+        commit_interval_s=0.0, fetch_records=10, profile=Profile.SUITE, state_dir="", stages=[],
     )  # fmt: skip
-    deployment = FaustDeployment(plan, [], MemoryLog(), dirs, workers=1)
+    deployment = FaustDeployment(plan, MemoryLog(), dirs, workers=1)
     deployment._crew._workers[0] = child
     return deployment
 

@@ -33,6 +33,7 @@ from semantics.rules import (
     NullTime,
     OperatorClock,
     OuterNull,
+    OwnConditionFalse,
     RecoveredState,
     RestartClock,
     RowLateness,
@@ -49,6 +50,7 @@ from semantics.verdict import Value, judge, undemanded
 
 BUG_CAUGHT_BY = {
     "watermark-falls": {"WM-01", "WM-11"},
+    "future-unguarded": {"WM-24", "WM-25"},
     "delay-twice": {"WM-01", "WM-02", "DD-06"},
     "end-inclusive": {"TW-01", "WM-04"},
     "hop-missed": {"TW-07", "TW-10"},
@@ -97,6 +99,7 @@ RULE_CAUGHT_BY = {
     Rules(outer_null=OuterNull.AT_BOUND): {"SSJ-04", "SSJ-20"},
     Rules(outer_null=OuterNull.EAGER): {"SSJ-05", "SSJ-22"},
     Rules(late_outer_row=LateOuterRow.PAD): {"SSJ-15", "SSJ-23"},
+    Rules(own_condition_false=OwnConditionFalse.AT_ONCE): {"SSJ-42", "SSJ-44"},
     Rules(dedup_forget=DedupForget.AT_HORIZON): {"DD-05", "DD-06"},
     Rules(null_key=NullKey.DROP): {"TW-04", "SCH-07"},
     Rules(null_key=NullKey.FAIL): {"TW-04", "SCH-07"},

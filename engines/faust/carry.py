@@ -1,0 +1,74 @@
+"""Events on their way between two stages: with each goes the watermark by which it is to be judged.
+
+Carried event: the JSON of an event row, and `p`, the partition that it comes from, and `w`, that partition's watermark
+before it. At the end of each commit every partition is told `p`, `w` and `n`, the commit's number: so time moves even
+where no event goes, and whoever waits for a commit knows that all of it has been heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from aiokafka.partitioner import murmur2
+
+from engines.faust.operators import Event
+from engines.faust.writer import Outbox
+
+_REMEMBERED = 200_000
+
+
+class Carried(Event, gc=False, kw_only=True):
+    """What stands on an internal topic: an event, or, with `n`, the end of a commit."""
+
+    v: int = 0
+    p: int
+    w: int | None = None
+    n: int | None = None
+
+
+decode: Callable[[bytes], Carried] = msgspec.json.Decoder(Carried).decode
+
+
+class Carrier:
+    """Sends what a task says to the partitions of the next stage."""
+
+    def __init__(self, outboxes: Sequence[Outbox], partition: int) -> None:
+        self._outboxes, self._partition = outboxes, partition
+        self._homes = _Homes(len(outboxes))
+        self._judged_by: int | None = 0
+        self.judge_by(None)
+
+    def judge_by(self, watermark: int | None) -> None:
+        """Set the watermark that goes with what is said from now on."""
+        if watermark == self._judged_by:
+            return
+        self._judged_by = watermark
+        self._tail = b',"p":%d,"w":%b}' % (self._partition, _json(watermark))
+
+    def __call__(self, key: bytes | None, row: bytes) -> None:
+        """Send an event row to the partition of its key."""
+        self._outboxes[self._homes[key]].append(key, row[:-1] + self._tail)
+
+    def mark(self, watermark: int | None, number: int) -> None:
+        """Tell every partition that a commit ends here, and up to when time has come."""
+        said = b'{"p":%d,"w":%b,"n":%d}' % (self._partition, _json(watermark), number)
+        for outbox in self._outboxes:
+            outbox.append(None, said)
+
+
+class _Homes(dict[bytes | None, int]):
+    """Key -> its partition, as Kafka's own clients choose it; a null key's is the first."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+
+    def __missing__(self, key: bytes | None) -> int:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        home = self[key] = 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % self._partitions
+        return home
+
+
+def _json(watermark: int | None) -> bytes:
+    return b"null" if watermark is None else b"%d" % watermark

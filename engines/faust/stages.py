@@ -1,0 +1,57 @@
+"""Cuts a pipeline where a new key sends events to other partitions: what comes before and after are stages apart.
+
+Each stage has a task a partition. Between two lies an internal topic: written in the transaction of whoever writes,
+read like any input. What is stateless stays together, so that only a key that something is kept by costs a topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from semantics.pipeline import Aggregate, Dedup, Join, KeyBy, Pipeline, Source, Union, clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of a pipeline. The last one is the pipeline's end; others feed an input of a later one."""
+
+    pipeline: Pipeline
+    feeds: Mapping[str, int]
+    """Input name -> the number of the stage that feeds it, for inputs that are no topic of the job."""
+
+
+def cut(pipeline: Pipeline, partitions: int) -> list[Stage]:
+    """Return the stages, each after those that feed it; one alone if no event can leave its partition."""
+    stages: list[Stage] = []
+    _cut(pipeline, stages, apart=partitions > 1)
+    return stages
+
+
+def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
+    """Append the stages of a pipeline; return the last one's number."""
+    feeds: dict[str, int] = {}
+
+    def below(node: Pipeline, kept: bool) -> Pipeline:
+        """Return the part of the tree that stays in this stage. `kept`: something above it keeps state by key."""
+        if isinstance(node, KeyBy) and kept and apart:
+            number = _cut(node, stages, apart=apart)
+            name = f"rekeyed_{number}_"
+            feeds[name] = number
+            delay = clock(node)
+            return Source(name, delay=None if delay is None else timedelta(microseconds=delay))
+        kept = kept or isinstance(node, Aggregate | Dedup | Join)
+        match node:
+            case Source():
+                return node
+            case Join(left, right):
+                return replace(node, left=below(left, kept), right=below(right, kept))
+            case Union(inputs):
+                return replace(node, inputs=tuple(below(input, kept) for input in inputs))
+            case _:
+                return replace(node, input=below(node.input, kept))
+
+    whole = below(pipeline, kept=False)
+    stages.append(Stage(pipeline=whole, feeds=feeds))
+    return len(stages) - 1

@@ -1,0 +1,164 @@
+"""Spark on a cluster of its own: `--spark-master spark://HOST:PORT`, or one of two workers on this machine.
+
+`python -m engines.spark.cluster` starts a standalone master and two workers from the pinned PySpark's own classes, and
+prints the master's address until it is interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from engines import java
+from engines.errors import Deadline, EnvironmentNotReady
+from engines.process import Child, remove_dir, scratch_dir
+from engines.spark.session import environment
+from semantics.errors import WeirError
+
+MASTER = "WEIR_SPARK_MASTER"
+"""The environment variable that names the master; the command lines' --spark-master sets it."""
+_ADDRESS = re.compile(r"spark://([\w.-]+):(\d+)")
+_WORKERS = 2
+_CORES = "8"
+"""Of a worker, as it tells the master: a task here mostly waits, and an application without a core never starts."""
+_HEAP = "512m"
+"""Of an executor; Spark refuses less than 450 MB."""
+_WITHIN_S = 60
+"""A JVM starts in 5 s, on a busy machine in 20."""
+_POLL_S = 0.2
+_MASTER_UP, _WORKER_UP = "New state: ALIVE", "Successfully registered with master"
+
+
+def clustered() -> bool:
+    """Return whether executors are elsewhere, and not in the driver's process."""
+    return bool(os.environ.get(MASTER))
+
+
+def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path]) -> dict[str, str]:
+    """Return the settings for the master that is named, unchanged if none is. Raises `EnvironmentNotReady`.
+
+    Executors fetch the connector's jars from the driver, so that a cluster needs nothing but Spark. Two of a core each,
+    on two workers if there are two: a query's state is then on more than one machine.
+    """
+    master = os.environ.get(MASTER, "")
+    if not master:
+        return dict(conf)
+    address = _ADDRESS.fullmatch(master)
+    if address is None:
+        raise EnvironmentNotReady(f"--spark-master is spark://HOST:PORT, not {master!r}.")
+    here = _facing(address[1], int(address[2]))
+    own = {
+        "spark.driver.host": here,
+        "spark.driver.bindAddress": here,
+        "spark.master": master,
+        "spark.jars": ",".join(map(str, classpath)),
+        "spark.executor.cores": "1",
+        "spark.cores.max": str(_WORKERS),
+        "spark.executor.memory": _HEAP,
+        "spark.executor.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseSerialGC",
+        # With one partition all state would be on one executor.
+        "spark.sql.shuffle.partitions": str(max(_WORKERS, int(conf["spark.sql.shuffle.partitions"]))),
+    }
+    return {**conf, **own}
+
+
+@contextlib.contextmanager
+def local_cluster(logs: Path) -> Iterator[str]:
+    """Run a master and two workers on this machine; yield the master's address. Raises `EngineFailed`, `Deadline`."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise EnvironmentNotReady("pyspark is not installed: `make setup`, or pip install 'weir[spark]'.")
+    home, scratch, port = Path(spec.origin).parent, scratch_dir("cluster"), _free_port()
+    address = f"spark://127.0.0.1:{port}"
+    own = {
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_DIRS": str(scratch),
+        "SPARK_DAEMON_MEMORY": "256m",
+        # It would take a port that is not ours to take.
+        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
+    }
+    env = environment(java.find()) | own
+    start = [
+        str(home / "bin" / "spark-class"),
+        "org.apache.spark.deploy.{}",
+        "--host",
+        "127.0.0.1",
+        "--webui-port",
+        "0",
+    ]
+
+    def child(role: str, kind: str, *arguments: str) -> Child:
+        argv = [part.format(kind) for part in start] + list(arguments)
+        return Child(role, argv, log=logs / f"{role}.log", env=env)
+
+    children = [child("spark-master", "master.Master", "--port", str(port))]
+    try:
+        _await(children[0], _MASTER_UP)
+        for number in range(_WORKERS):
+            work = ("--cores", _CORES, "--memory", "8g", "--work-dir", str(logs / f"worker-{number}"), address)
+            children.append(child(f"spark-worker-{number}", "worker.Worker", *work))
+        for worker in children[1:]:
+            _await(worker, _WORKER_UP)
+        yield address
+    finally:
+        for running in reversed(children):
+            running.kill()
+        remove_dir(scratch)
+
+
+def _facing(host: str, port: int) -> str:
+    """Return the address of this machine that the other one sees. Sends nothing."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.connect((host, port))
+            return str(one.getsockname()[0])
+    except OSError as error:
+        raise EnvironmentNotReady(f"--spark-master: {host} cannot be reached from here: {error}.") from error
+
+
+def _await(child: Child, line: str) -> None:
+    deadline = time.monotonic() + _WITHIN_S
+    while line not in child.log.read_text(errors="replace"):
+        if not child.alive():
+            raise child.ended()
+        if time.monotonic() > deadline:
+            raise Deadline(f"Waited {_WITHIN_S} s for {child.role} to say {line!r}.{child.log_tail()}")
+        time.sleep(_POLL_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def main() -> int:
+    """Run a local cluster until interrupted; return the exit code."""
+    # Whoever starts us in the background may have us ignore an interrupt; both signals mean the same here.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    logs = scratch_dir("cluster-logs")
+    try:
+        with contextlib.suppress(KeyboardInterrupt), local_cluster(logs) as address:
+            print(address, flush=True)
+            while True:
+                signal.pause()
+    except WeirError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 4
+    finally:
+        remove_dir(logs)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""NK: new keys, which send events and their time to other partitions. Of two, x belongs to the first, u to the last."""
+
+from __future__ import annotations
+
+from semantics.expectation import Expectation, after, script
+from semantics.expr import ID, Literal
+from semantics.pipeline import Aggregate, Emit, Function, Join, KeyBy, Session, Source, Tumbling
+from semantics.time import s
+from semantics.timeline import Crash, CrashPoint, Restart, Scale
+
+_BY_ID = KeyBy(Source(delay=s(0)), ID)
+_COUNT = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
+_WINDOWS = Aggregate(_BY_ID, window=Tumbling(s(10)))
+
+EXPECTATIONS = [
+    Expectation(
+        "NK-01",
+        "events of all partitions meet behind a new key",
+        pipeline=_COUNT,
+        timeline=script("a#x@0 a#u@0 b#x@1/1 b#u@1/1", "b#x@2/1 a#u@2"),
+        demand=after(["x=2", "u=2"], ["x=3", "u=3"]),
+        because="A count by anything but the producer's key is wrong if its events stay where they came in.",
+    ),
+    Expectation(
+        "NK-02",
+        "behind a new key, a window waits for the slowest partition",
+        pipeline=_WINDOWS,
+        timeline=script("a#x@1 b#x@2/1", "a#x@30", "b#x@31/1"),
+        demand=after([], ["wm:2"], ["x[0,10)=2", "wm:30"]),
+        because="Any partition may still hold events of this key: to close by the fastest is to lose the slowest's.",
+    ),
+    Expectation(
+        "NK-03",
+        "time moves behind a new key even where no event goes",
+        pipeline=_WINDOWS,
+        timeline=script("a#x@1 b#u@2/1", "a#x@30 b#x@31/1"),
+        demand=after([], ["x[0,10)=1", "u[0,10)=1"]),
+        because="Time that travels only with events stands still wherever a key is quiet, and its windows never close.",
+    ),
+    Expectation(
+        "NK-04",
+        "behind a new key an event is late by the slowest partition, not by its own",
+        pipeline=_WINDOWS,
+        timeline=script("a#x@20 b#x@2/1", "a#x@5", "b#x@40/1"),
+        demand=after([], ["late:0"], ["x[0,10)=2"]),
+        because="What still counts must not hang on which partition it came through.",
+    ),
+    Expectation(
+        "NK-05",
+        "what is late behind a new key is dropped and counted",
+        pipeline=_WINDOWS,
+        timeline=script("a#x@20 b#x@21/1", "a#x@5", "b#u@6/1", "a#u@60 b#u@60/1"),
+        demand=after([], ["late:1"], ["late:1"], ["x[20,30)=2"]),
+        because="The time by which an event is judged must travel as exactly as the event.",
+    ),
+    Expectation(
+        "NK-06",
+        "a session behind a new key spans partitions",
+        pipeline=Aggregate(_BY_ID, window=Session(s(10))),
+        timeline=script("a#x@0 b#x@8/1", "a#x@60", "b#x@61/1"),
+        demand=after([], [], ["x[0,18)=2"]),
+        because="A user's clicks reach different gateways; the visit is one.",
+    ),
+    Expectation(
+        "NK-07",
+        "a side with a new key meets a side that has that key",
+        pipeline=Join(KeyBy(Source("L", delay=s(10)), ID), Source("R", delay=s(10)), lo=s(0), hi=s(5)),
+        timeline=script("L:a#u@0 L:b#u@1/1", "R:u@4/1"),
+        demand=after([], ["u(0,4)", "u(1,4)"]),
+        because="Orders by number against payments by order: only one of the two comes with the right key.",
+    ),
+    Expectation(
+        "NK-08",
+        "a kill between output and commit repeats and loses nothing on the way to a new key",
+        pipeline=Aggregate(KeyBy(Source(), ID), (Function.COUNT, Function.SUM), emit=Emit.UPDATE),
+        timeline=script(
+            "a#x=1@1 b#x=2@2/1",
+            Crash(CrashPoint.AFTER_SINK),
+            "a#x=4@3 a#u=8@4",
+            Crash(CrashPoint.AFTER_SINK, wipe_state=True),
+            "b#x=16@5/1",
+            "b#u=32@6/1",
+        ),
+        demand=after(["x{n=2 sum=3}"], [], ["x{n=3 sum=7}", "u{n=1 sum=8}"], [], ["x{n=4 sum=23}"], ["u{n=2 sum=40}"]),
+        because="An internal topic is output to one task and input to another: both must see the same of it.",
+    ),
+    Expectation(
+        "NK-09",
+        "time that came from other partitions is kept in a restart that loses the local state",
+        pipeline=_WINDOWS,
+        timeline=script("a#x@20 b#x@21/1", Restart(wipe_state=True), "a#x@5", "b#u@60/1", "a#u@60"),
+        demand=after([], [], ["late:1"], [], ["x[20,30)=2"]),
+        because="A task that forgets what others told it waits for ever for those that have nothing new to say.",
+    ),
+    Expectation(
+        "NK-10",
+        "both stages of a new key move to other workers and lose nothing",
+        pipeline=_COUNT,
+        timeline=script("a#x@1 b#u@1/1", Scale(3), "a#u@2 b#x@2/1", Scale(1), "a#x@3 b#u@3/1"),
+        demand=after(["x=1", "u=1"], [], ["x=2", "u=2"], [], ["x=3", "u=3"]),
+        because="Twice as many tasks, and they need not travel together.",
+    ),
+    Expectation(
+        "NK-11",
+        "windows of several partitions add up behind a new key, when the last of them has closed",
+        pipeline=Aggregate(
+            KeyBy(Aggregate(Source(delay=s(0)), window=Tumbling(s(10))), Literal("all")),
+            (Function.COUNT, Function.SUM),
+            window=Tumbling(s(10)),
+        ),
+        timeline=script("a@1 a@2 b@3/1", "a@10", "b@10/1"),
+        demand=after([], [], ["all[0,10){n=2 sum=3}"]),
+        because="A total closed by the first partition that is done lacks all the others.",
+    ),
+    Expectation(
+        "NK-12",
+        "each new key on the way sends events on, with the time that is left of each operator's own",
+        pipeline=Aggregate(
+            KeyBy(Aggregate(KeyBy(Source(delay=s(0)), ID), window=Tumbling(s(10), grace=s(5))), Literal("all")),
+            window=Tumbling(s(10)),
+        ),
+        timeline=script("a#x@1 b#u@2/1", "a#x@12 b#x@12/1", "a#u@15 b#u@15/1"),
+        demand=after([], [], ["all[0,10)=2"]),
+        because="Three stages and two topics must say together what one would say alone.",
+    ),
+]

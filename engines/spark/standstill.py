@@ -102,7 +102,9 @@ def evidence(point: CrashPoint, parked: Parked, before: Grown, now: Grown, *, co
 
 
 def batches(table: Path) -> int:
-    """Return how many batches a table's marker says are in it."""
+    """Return how many batches a table's marker says are in it; the first batch makes it."""
+    if not table.exists():
+        return 0
     with contextlib.closing(sqlite3.connect(table)) as base:
         found = base.execute("select coalesce(sum(batch + 1), 0) from marker").fetchone()
     return int(found[0])

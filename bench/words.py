@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
@@ -15,14 +16,17 @@ from semantics.pipeline import (
     Hopping,
     Join,
     KeyBy,
+    Lookup,
     PairTime,
     Pipeline,
     Select,
     Session,
     Source,
+    Stateful,
     Stream,
     Tumbling,
     Union,
+    Upsert,
     Watermark,
     Window,
     inputs,
@@ -34,7 +38,7 @@ from semantics.pipeline import (
 
 def describe(pipeline: Pipeline) -> str:
     """Return what the pipeline computes and how far its watermarks stand behind."""
-    reads = inputs(pipeline) if isinstance(pipeline, Aggregate | Dedup | Join) else (pipeline,)
+    reads = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
     return "; ".join([*_what(pipeline), *map(_input, reads)])
 
 
@@ -46,17 +50,28 @@ def seconds(duration: timedelta) -> str:
 
 def _what(pipeline: Pipeline) -> Iterator[str]:
     match pipeline:
-        case Aggregate(_, functions, window=window, emit=emit):
+        case Aggregate(_, functions, window=window, emit=emit, top=top, ttl=ttl):
             names = " and ".join("count (n)" if function.value == "n" else function.value for function in functions)
             over = "for ever" if window is None else f"in {_window(window)}"
             yield f"{names} by key {over}"
             yield "a row once, when its window closes" if emit is Emit.FINAL else "a row at every change"
+            if top is not None:
+                yield f"of each window the {top} highest"
+            if ttl is not None:
+                yield f"a key forgotten {seconds(ttl)} after its latest event"
         case Join(left, right, how=how, time=time):
             yield f"{how.value} join of {_names(left)} and {_names(right)} by key{_pairing(pipeline)}"
             if time is not PairTime.LATER:
                 yield f"a pair has the {time.value} time"
         case Dedup(horizon=horizon):
             yield f"the first of each key and id, remembered for {seconds(horizon)}"
+        case Upsert(gone=gone):
+            yield "the latest of each key by event time" + ("" if gone is None else f", deleted where {gone}")
+        case Absence(after=after):
+            yield f"a row when nothing of a key has come for {seconds(after)}"
+        case Lookup(stream, table, as_of=as_of, how=how, gone=gone):
+            deleted = "" if gone is None else f", deleted where {gone}"
+            yield f"{how.value} lookup of {_names(stream)} in {_names(table)} as of {as_of.value}{deleted}"
         case _:
             yield "pass events on"
 

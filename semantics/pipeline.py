@@ -133,7 +133,7 @@ class Watermark:
                 )
 
 
-Stream: TypeAlias = "Source | Filter | Select | KeyBy | Explode | Union | Watermark | Aggregate | Dedup | Join"
+Stream: TypeAlias = "Source | Filter | Select | KeyBy | Explode | Union | Watermark | Stateful"
 """Any node: what another one reads."""
 
 
@@ -243,6 +243,11 @@ class Aggregate:
     emit: Emit = field(default=Emit.FINAL, kw_only=True)
     at_most: int = field(default=100, kw_only=True)
     """Of how many events COLLECT shows the values."""
+    top: int | None = field(default=None, kw_only=True)
+    """Of each fixed window, only the rows of so many keys: those whose first aggregate is highest, at equal ones in the
+    order of the keys, null last. Of one partition's keys: each task has its own."""
+    ttl: timedelta | None = field(default=None, kw_only=True)
+    """Without a window: a key is forgotten, in silence, when watermark > the time of its latest event + ttl."""
 
     def __post_init__(self) -> None:
         _reads(self.input)
@@ -250,6 +255,14 @@ class Aggregate:
             raise InvalidPipeline(f"A collection holds one value or more, not {self.at_most}.")
         if not self.functions or len(set(self.functions)) != len(self.functions):
             raise InvalidPipeline("An aggregate needs at least one function, each once.")
+        if self.top is not None:
+            fixed = isinstance(self.window, Tumbling | Hopping) and self.emit is Emit.FINAL
+            if self.top < 1 or not fixed or self.functions[0] is Function.COLLECT:
+                raise InvalidPipeline("The top ones, at least one, are of a fixed window's final rows, by a number.")
+        if self.ttl is not None:
+            _not_negative(self.ttl, "a ttl")
+            if self.window is not None or not clocked(self.input):
+                raise InvalidPipeline("A ttl ends what has no window, by the watermark: give the source a delay.")
         if self.window is None and self.emit is Emit.FINAL:
             raise InvalidPipeline("An aggregate without a window never closes: say emit=Emit.UPDATE.")
         if self.window is not None and self.emit is Emit.FINAL and not clocked(self.input):
@@ -365,10 +378,83 @@ class Dedup:
             raise InvalidPipeline("What was seen is forgotten by the watermark: give the source a delay.")
 
 
-Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Explode | Union | Watermark | Aggregate | Dedup | Join
-"""A whole tree, by its last node. That says in which shape rows come out: an aggregate's, a join's, or else events."""
-Stateful: TypeAlias = Aggregate | Dedup | Join
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Pass on an event if none of its key with a later time has passed: the latest by version, whatever arrives after.
+
+    Of events at one time the last to arrive is the latest. `gone`: an event for which it is true deletes its key; it is
+    passed on too, and remembered as the version that it is, so that an older one brings nothing back. With a clock an
+    event with time < watermark is late, and a deletion is forgotten when watermark > its time: what could come back is
+    late then. Without one, nothing is late, and nothing forgotten. What is older than what has passed is filtered.
+    """
+
+    input: Stream
+    gone: Expr | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _reads(self.input)
+        if self.gone is not None:
+            _yields(self.gone, Kind.TRUTH, "What deletes a key")
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Say that a key has been silent: `after` its latest event by event time, a row with that event's id and value.
+
+    The row's time is the latest event's + after; it comes out when the watermark reaches that, and the key is gone.
+    An event with time < watermark is late; one older than the key's latest changes nothing.
+    """
+
+    input: Stream
+    after: timedelta = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        _reads(self.input)
+        _positive(self.after, "how long a key is silent")
+        if not clocked(self.input):
+            raise InvalidPipeline("That nothing came is said by the watermark: give the source a delay.")
+
+
+class AsOf(Enum):
+    """Which version of a table an event meets."""
+
+    ARRIVAL = "arrival"
+    """The latest that has arrived: at once, and nothing is late. The table has no clock."""
+    EVENT_TIME = "event-time"
+    """The latest whose time is not after the event's: once the watermark is past the event's time, when no other one
+    can come. An event, or a version, with time < watermark is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Give each event of `input` the value that `table` has for its key; LEFT: null where it has none, INNER: no row.
+
+    The table's events are versions, of which the last to arrive of one key and time counts; `gone` says which of them
+    delete their key. By arrival, a version older than the key's latest changes nothing. Null keys have no version.
+    """
+
+    input: Stream
+    table: Stream
+    as_of: AsOf = field(kw_only=True)
+    how: How = field(default=How.INNER, kw_only=True)
+    gone: Expr | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _apart((self.input, self.table), "An event and the table in which it is looked up")
+        if self.how not in (How.INNER, How.LEFT):
+            raise InvalidPipeline(f"A lookup is inner or left, not {self.how.value}: a table's rows do not come out.")
+        if self.gone is not None:
+            _yields(self.gone, Kind.TRUTH, "What deletes a key")
+        if self.as_of is AsOf.ARRIVAL and clocked(self.table):
+            raise InvalidPipeline("By arrival, no version is late: leave out the table's delay.")
+        if self.as_of is AsOf.EVENT_TIME and not (clocked(self.input) and clocked(self.table)):
+            raise InvalidPipeline("Which version was valid is known by the watermark: give both sources a delay.")
+
+
+Stateful: TypeAlias = Aggregate | Dedup | Join | Upsert | Absence | Lookup
 """Operators: nodes with a memory."""
+Pipeline: TypeAlias = Source | Filter | Select | KeyBy | Explode | Union | Watermark | Stateful
+"""A whole tree, by its last node. That says in which shape rows come out: an aggregate's, a join's, or else events."""
 Step: TypeAlias = Filter | Select | KeyBy | Explode | Watermark
 """Nodes without one, of one input."""
 
@@ -382,6 +468,8 @@ def inputs(node: Pipeline) -> tuple[Pipeline, ...]:
             return streams
         case Join(left, right):
             return left, right
+        case Lookup(stream, table):
+            return stream, table
         case _:
             return (node.input,)
 
@@ -410,6 +498,8 @@ def clocked(node: Pipeline) -> bool:
             return delay is not None
         case Watermark():
             return True
+        case Lookup(stream, as_of=AsOf.ARRIVAL):
+            return clocked(stream)
         case Join(how=how, time=time, window=None, lo=lo, hi=hi) if (
             hi is None and (how is How.SEMI or time is PairTime.LEFT)
         ) or (lo is None and time is PairTime.RIGHT):
@@ -447,7 +537,7 @@ def timed(pipeline: Pipeline) -> frozenset[str]:
             case Aggregate(functions=functions, window=window):
                 return window is not None or any(function.timed for function in functions)
             case _:
-                return isinstance(node, Watermark | Join | Dedup)
+                return isinstance(node, Watermark | Join | Dedup | Upsert | Absence | Lookup)
 
     return frozenset(source.name for node in nodes(pipeline) if asks(node) for source in sources(node))
 
@@ -480,6 +570,10 @@ def _reads(stream: Pipeline) -> None:
         case Aggregate(functions=(Function.AVG | Function.COLLECT as first, *_)):
             raise InvalidPipeline(
                 f"An event's value is an integer, and {first.value!r} yields none: name another function first."
+            )
+        case Lookup(how=How.LEFT):
+            raise InvalidPipeline(
+                "An event's value is an integer, and what is not found has none: make the lookup inner."
             )
 
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from engines.faust.functions import Functions, Sums
 from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, key_of, key_time, time_key
@@ -37,6 +38,48 @@ class Running:
         pass
 
 
+class Expiring:
+    """An aggregate without a window that forgets a key: rows begin with the time of the key's latest event."""
+
+    def __init__(self, ttl_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit) -> None:
+        assert rows.due is not None
+        self._ttl, self._functions, self._rows, self._dues = ttl_us, functions, rows, rows.due
+        self._names, self._emit = names, emit
+        self._open = BEFORE_ALL
+        self.due = NEVER
+
+    def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
+        assert event.t is not None
+        kafka, json, group = self._names[event.k]
+        row = self._rows.get(group)
+        if row is None:
+            last, sums = event.t, self._functions.first(event)
+        else:
+            last, sums = max(row[0], event.t), self._functions.add(row[1:], event)
+            if last != row[0]:
+                self._rows.delete(group)  # When it is due changes, and so does its place among what is.
+        self._rows.put(group, (last, *sums))
+        due = last + self._ttl + 1
+        # An event may come when its key would have been forgotten already: then it is due at once.
+        self._open, self.due = min(self._open, due), min(self.due, due)
+        self._emit(kafka, self._functions.running_row % (json, *sums))
+
+    def on_watermark(self, watermark: int) -> None:
+        expired, self.due = due_until(self._dues, self._open, watermark)
+        self._open = watermark + 1
+        for _, key in expired:
+            self._rows.delete(key)
+
+    def recover(self, watermark: int) -> None:
+        self._open = watermark + 1
+        _, self.due = due_until(self._dues, self._open, watermark)
+
+
+def expiry_key(key: bytes, row: Sums, ttl_us: int) -> bytes:
+    """Return (when it is forgotten, key) of a row."""
+    return time_key(row[0] + ttl_us + 1) + key
+
+
 class Span(NamedTuple):
     """The windows [k*slide + offset, k*slide + offset + size), in microseconds, each final `grace` after its end."""
 
@@ -55,9 +98,10 @@ class Windows:
     """Tumbling and hopping windows by (end, key): the order in which they close."""
 
     def __init__(
-        self, span: Span, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool
-    ) -> None:
-        self._span = span
+        self, span: Span, functions: Functions, rows: Table[Sums], names: Names, emit: Emit, *, final: bool,
+        top: int | None = None,
+    ) -> None:  # fmt: skip
+        self._span, self._top = span, top
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
         self._open = BEFORE_ALL
         """No window that ends before it is open."""
@@ -88,12 +132,23 @@ class Windows:
         size, _, _, grace = self._span
         closing, due = due_until(self._rows, self._open, watermark - grace)
         self._open, self.due = watermark - grace + 1, due + grace
-        for key, sums in closing:
+        for key, sums in closing if self._top is None else self._highest(closing, self._top):
             if self._final:
                 kafka, json, _ = self._names[key_of(key[TIME:])]
                 end = key_time(key)
                 self._emit(kafka, self._functions.window_row % (json, end - size, end, *sums))
+        for key, _ in closing:
             self._rows.delete(key)
+
+    def _highest(self, closing: list[tuple[bytes, Sums]], top: int) -> Iterator[tuple[bytes, Sums]]:
+        """Yield the rows of each window whose first aggregate is highest; at equal ones by key, null last."""
+
+        def rank(row: tuple[bytes, Sums]) -> tuple[Any, bool, str]:
+            key = key_of(row[0][TIME:])
+            return -self._functions.number(row[1]), key is None, key or ""
+
+        for _, rows in groupby(closing, key=lambda row: row[0][:TIME]):
+            yield from sorted(rows, key=rank)[:top]
 
     def recover(self, watermark: int) -> None:
         grace = self._span.grace_us

@@ -15,6 +15,7 @@ import msgspec
 from engines.faust.keys import BEFORE_ALL
 from engines.faust.operators import Emit, Event, Operator, Refused
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Explode,
@@ -22,6 +23,7 @@ from semantics.pipeline import (
     How,
     Join,
     KeyBy,
+    Lookup,
     PairTime,
     Pipeline,
     Select,
@@ -29,6 +31,7 @@ from semantics.pipeline import (
     Stateful,
     Step,
     Union,
+    Upsert,
     Watermark,
     clocked,
     held_back_us,
@@ -156,7 +159,7 @@ class Chain:
             case Union(streams):
                 for stream in streams:
                     self._build(stream, steps, target, side, clock, emit)
-            case Aggregate() | Dedup() | Join():
+            case Aggregate() | Dedup() | Join() | Upsert() | Absence() | Lookup():
                 stage = Stage(_before(node, self._parts.clocks), target, side, _flow(steps, self._parts))
                 for own_side, stream in enumerate(inputs(node)):
                     self._build(stream, (), stage, own_side, None, emit)
@@ -251,7 +254,7 @@ def _event_of(node: Stateful, stage: Stage) -> Callable[[bytes], Event]:
                 return Event(row.v, row.k, f"{row.s}-{row.e}", row.e - 1)
 
             return event_of_window
-        case Dedup() | Join(how=How.SEMI | How.ANTI):
+        case Dedup() | Upsert() | Absence() | Lookup() | Join(how=How.SEMI | How.ANTI):
             passed = _decoder({"k": str | None, "i": str | None, "v": int, "t": int | None})
 
             def event_of_event(data: bytes) -> Event:

@@ -11,7 +11,7 @@ from typing import Any, Protocol, assert_never
 
 import msgspec
 
-from engines.faust.aggregates import Running, Session, Span, Windows
+from engines.faust.aggregates import Expiring, Running, Session, Span, Windows, expiry_key
 from engines.faust.carry import Carried, Carrier
 from engines.faust.carry import decode as decode_carried
 from engines.faust.chain import Chain, Parts, Transform, behind
@@ -19,6 +19,7 @@ from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
 from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import BEFORE_ALL, Names
+from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_key
 from engines.faust.operators import Emit, Event, Operator, Passing, Refused
 from engines.faust.store import Caches, Mark, Store, TaskRecord
 from engines.faust.table import Table
@@ -27,7 +28,9 @@ from semantics import pipeline as algebra
 from semantics.expr import Binary, Expr, Field, Literal, Op, own_conditions
 from semantics.pipeline import (
     Aggregate,
+    AsOf,
     Filter,
+    How,
     Join,
     KeyBy,
     Pipeline,
@@ -57,6 +60,8 @@ _FIELDS: dict[str, Callable[[Event], Any]] = {
 }
 _decode = msgspec.json.Decoder(Event).decode
 _encode_row: Callable[[JoinRow], bytes] = msgspec.json.Encoder().encode
+_encode_kept: Callable[[Kept], bytes] = msgspec.json.Encoder().encode
+_decode_kept: Callable[[bytes], Kept] = msgspec.json.Decoder(Kept).decode
 _decode_row: Callable[[bytes], JoinRow] = msgspec.json.Decoder(JoinRow).decode
 
 
@@ -326,6 +331,15 @@ def _layout(node: Stateful) -> Layout:
             return Layout(_encode_row, _decode_row, _interval(node).due_of)
         case algebra.Dedup(horizon=horizon):
             return Layout(b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon)))
+        case algebra.Upsert():
+            return Layout(_encode_kept, _decode_kept, Upsert.due_of)
+        case algebra.Absence(after=after):
+            return Layout(_encode_kept, _decode_kept, partial(silent_key, after_us=us(after)))
+        case algebra.Lookup(as_of=as_of):
+            return Layout(_encode_kept, _decode_kept, LookupByTime.due_of if as_of is AsOf.EVENT_TIME else None)
+        case Aggregate(ttl=timedelta() as ttl):
+            encode, decode = _sums(node).codec(lead=1)
+            return Layout(encode, decode, partial(expiry_key, ttl_us=us(ttl)))
         case Aggregate(window=window):
             session = isinstance(window, algebra.Session)
             encode, decode = _sums(node).codec(lead=int(session))
@@ -345,23 +359,36 @@ def _operator(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Opera
             return IntervalJoin(_interval(node), how, _condition(where), rows, names, emit)
         case algebra.Dedup(horizon=horizon):
             return Dedup(us(horizon), rows, names, emit)
-        case Aggregate(window=window, emit=when):
+        case algebra.Upsert(stream, gone=gone):
+            return Upsert(_gone(gone), rows, names, emit, clocked=clock(stream) is not None)
+        case algebra.Absence(after=after):
+            return Absence(us(after), rows, names, emit)
+        case algebra.Lookup(as_of=as_of, how=how, gone=gone):
+            lookup = LookupByTime if as_of is AsOf.EVENT_TIME else LookupByArrival
+            return lookup(_gone(gone), rows, names, emit, left=how is How.LEFT)
+        case Aggregate(ttl=timedelta() as ttl):
+            return Expiring(us(ttl), _sums(node), rows, names, emit)
+        case Aggregate(window=window, emit=when, top=top):
             final, sums = when is algebra.Emit.FINAL, _sums(node)
             match window:
                 case None:
                     return Running(sums, rows, names, emit)
                 case algebra.Tumbling(size, offset=offset, grace=grace):
                     span = Span(us(size), us(size), us(offset), us(grace))
-                    return Windows(span, sums, rows, names, emit, final=final)
+                    return Windows(span, sums, rows, names, emit, final=final, top=top)
                 case algebra.Hopping(size, slide, offset=offset, grace=grace):
                     span = Span(us(size), us(slide), us(offset), us(grace))
-                    return Windows(span, sums, rows, names, emit, final=final)
+                    return Windows(span, sums, rows, names, emit, final=final, top=top)
                 case algebra.Session(gap, grace=grace):
                     return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final)
                 case unknown:
                     assert_never(unknown)
         case _:
             assert_never(node)
+
+
+def _gone(gone: Expr | None) -> Gone:
+    return None if gone is None else _expression(gone)
 
 
 def _gap_us(gap: timedelta | Expr) -> int | Callable[[Event], int]:

@@ -133,6 +133,16 @@ class Functions:
             return tuple(map(add, one, other))
         return tuple([together(a, b) for together, a, b in zip(self._together, one, other, strict=True)])
 
+    def number(self, sums: Sums) -> Any:
+        """Return the first aggregate as a number."""
+        match sums[0]:
+            case Mean(total, events):
+                return total / events
+            case Dated(value=value):
+                return value
+            case part:
+                return part
+
     def codec(self, *, lead: int) -> tuple[Callable[[Sums], bytes], Callable[[bytes], Sums]]:
         """Return how rows are written and read, exact at any size; before the parts stand `lead` integers."""
         if self._plain:

@@ -6,6 +6,7 @@ that no group is a prefix of another.
 
 from __future__ import annotations
 
+import struct
 from typing import NamedTuple
 
 import orjson
@@ -18,12 +19,16 @@ TIME = 8
 """Bytes of a time in a row key."""
 NULL_GROUP = b"\x00"
 _SIGN = 1 << 63
+_pack = struct.Struct(">Q").pack
 _REMEMBERED = 200_000
 
 
 def time_key(time_us: int) -> bytes:
     """Return 8 bytes that sort like the time; times beyond 64 bits are cut to the first or last key."""
-    return min(max(time_us + _SIGN, 0), (1 << 64) - 1).to_bytes(TIME, "big")
+    try:
+        return _pack(time_us + _SIGN)
+    except struct.error:
+        return _pack(min(max(time_us + _SIGN, 0), (1 << 64) - 1))
 
 
 def key_time(data: bytes, at: int = 0) -> int:

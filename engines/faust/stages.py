@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from semantics.pipeline import Aggregate, Dedup, Join, KeyBy, Pipeline, Source, Union, clock
+from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,12 +41,14 @@ def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
             feeds[name] = number
             delay = clock(node)
             return Source(name, delay=None if delay is None else timedelta(microseconds=delay))
-        kept = kept or isinstance(node, Aggregate | Dedup | Join)
+        kept = kept or isinstance(node, Stateful)
         match node:
             case Source():
                 return node
             case Join(left, right):
                 return replace(node, left=below(left, kept), right=below(right, kept))
+            case Lookup(stream, table):
+                return replace(node, input=below(stream, kept), table=below(table, kept))
             case Union(inputs):
                 return replace(node, inputs=tuple(below(input, kept) for input in inputs))
             case _:

@@ -16,6 +16,8 @@ CLEAN_ROWS = 200_000
 """Decoded rows kept after their commit; above it the cache is emptied, which costs one read of the base a row."""
 
 
+_NOTHING_SEEN: tuple[bytes, bytes, bytes | None] = b"\x01", b"", None
+"""Of the base since the last commit: it has nothing in [low, high), and this row at `high`, or nothing known there."""
 MANY_FRESH = 32
 """New keys above which sorting all beats inserting each."""
 
@@ -66,6 +68,7 @@ class Table(Generic[V]):
         self._fresh: list[bytes] = []
         self._clean: dict[bytes, V] = {}
         self._absent: set[bytes] = set()
+        self._ahead = _NOTHING_SEEN
 
     def get(self, key: bytes) -> V | None:
         """Return the row, or None."""
@@ -112,7 +115,7 @@ class Table(Generic[V]):
         """Yield the rows with first <= key < end, in order. Finish, or stop, before writing again."""
         order = self._ordered()
         at, stop = bisect_left(order, first), bisect_left(order, end)
-        for key, data in self._base.scan(first, end):
+        for key, data in self._committed(first, end):
             while at < stop and order[at] < key:
                 if (value := self._dirty[order[at]]) is not None:
                     yield order[at], value
@@ -127,6 +130,22 @@ class Table(Generic[V]):
         for key in order[at:stop]:
             if (value := self._dirty[key]) is not None:
                 yield key, value
+
+    def _committed(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the base's rows. Who looks again and again for the next due row opens the base only to pass it."""
+        low, high, data = self._ahead
+        if low <= first <= high:
+            if high >= end:
+                return
+            first = high
+            if data is not None:
+                yield high, data
+                first += b"\0"
+        for key, data in self._base.scan(first, end):
+            self._ahead = first, key, data
+            yield key, data
+            first = key + b"\0"
+        self._ahead = first, end, None
 
     def _ordered(self) -> list[bytes]:
         if len(self._fresh) > MANY_FRESH:
@@ -161,3 +180,4 @@ class Table(Generic[V]):
         self._sorted = []
         self._fresh = []
         self._absent = set()
+        self._ahead = _NOTHING_SEEN

@@ -6,10 +6,27 @@ Each was seen on the versions below with Kafka before it was written down; the s
 from __future__ import annotations
 
 import platform
+from datetime import timedelta
 from importlib import metadata
 
 from engines.contract import Capability, Declaration, Override, Support
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, Pipeline, Session, Tumbling, flat, nodes, rekeyed
+from semantics.pipeline import (
+    Absence,
+    Aggregate,
+    Dedup,
+    Emit,
+    Hopping,
+    Join,
+    Lookup,
+    Pipeline,
+    Session,
+    Source,
+    Tumbling,
+    Upsert,
+    flat,
+    nodes,
+    rekeyed,
+)
 from semantics.rules import BadRecord, Close, LateCount, NullTime, RecoveredState, Rules, Sink
 from semantics.time import us
 from semantics.timeline import CrashPoint
@@ -113,6 +130,10 @@ def _lacking(node: Pipeline) -> str:
     match node:
         case Join():
             return f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises"
+        case Source(late_output=True) | Source(future=timedelta()) | Upsert() | Absence() | Lookup():
+            return f"Nothing asks for event time: there is no watermark ({_SOURCE}/tables/base.py: time.time())"
+        case Aggregate(ttl=timedelta()):
+            return f"What a Table keeps expires by the wall clock ({_SOURCE}/tables/base.py: Collection._del_old_keys)"
         case Dedup():
             return (
                 f"No operator forgets an id by event time: a Table keeps it for ever, or until the wall clock says so "

@@ -16,7 +16,22 @@ from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, SinkKind, sink_kind
-from semantics.pipeline import Aggregate, Dedup, Emit, How, Join, Pipeline, Session, clock, flat, sources
+from semantics.pipeline import (
+    Absence,
+    Aggregate,
+    Dedup,
+    Emit,
+    How,
+    Join,
+    Lookup,
+    Pipeline,
+    Session,
+    Upsert,
+    clock,
+    flat,
+    nodes,
+    sources,
+)
 from semantics.rules import (
     Average,
     BadRecord,
@@ -169,6 +184,8 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
             "The watermark follows the highest event time of all, however far ahead it is "
             f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
         )
+    if any(isinstance(node, Upsert | Absence | Lookup) or _limited(node) for node in nodes(pipeline)):
+        return Capability(Support.NOT_IMPLEMENTED, "stateful code of our own (transformWithState) is not written yet")
     match pipeline:
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(
@@ -196,6 +213,10 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
             )
         case _:
             return Capability(Support.NATIVE)
+
+
+def _limited(node: Pipeline) -> bool:
+    return isinstance(node, Aggregate) and (node.top is not None or node.ttl is not None)
 
 
 def _versions() -> Mapping[str, str]:

@@ -12,10 +12,13 @@ from semantics.catalogue import (
     guards,
     join,
     join_kinds,
+    latest,
+    lookup,
     rekey,
     schema,
     session,
     state,
+    timers,
     tumbling,
     watermark,
 )
@@ -29,6 +32,8 @@ FAMILIES = {
     "AG": "aggregate functions",
     "SSJ": "stream-stream joins",
     "DD": "deduplication",
+    "LJ": "lookups in a table of versions",
+    "CDC": "the latest by version",
     "CH": "operators that feed operators, unions, clocks",
     "NK": "new keys over several partitions",
     "ST": "state",
@@ -41,7 +46,7 @@ FAMILIES = {
 def all_expectations() -> tuple[Expectation, ...]:
     """Return the whole catalogue, family by family."""
     windows = watermark, guards, tumbling, session, functions
-    others = join, join_kinds, dedup, chain, rekey, state, exactly_once, schema
+    others = join, join_kinds, dedup, lookup, latest, chain, rekey, state, timers, exactly_once, schema
     return tuple(expectation for file in windows + others for expectation in file.EXPECTATIONS)
 
 

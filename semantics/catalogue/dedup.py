@@ -81,7 +81,6 @@ EXPECTATIONS = [
         timeline=script("a#x@20", "a#y@10"),
         demand=after(["a#x@20"], ["a#y@10", "late:0"]),
         because="An event that is exactly as late as was allowed must come through.",
-        core=True,
     ),
     Expectation(
         "DD-09",
@@ -98,7 +97,6 @@ EXPECTATIONS = [
         timeline=script("a#x@0", Restart(), "a#x@3"),
         demand=after(["a#x@0"], [], ["dup:1"]),
         because="Producers retry exactly when something restarts.",
-        core=True,
     ),
     Expectation(
         "DD-11",

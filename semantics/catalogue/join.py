@@ -209,7 +209,6 @@ EXPECTATIONS = [
         timeline=script("L:x@50", "R:y@50", "L:a@10", "R:b@10", "L:w@100", "R:v@100"),
         demand=after([], [], ["late:1"], ["late:1"], [], ["x(50,_)", "y(_,50)"]),
         because="If it is padded instead, a total of rows differs from the one of yesterday's run.",
-        core=True,
     ),
     Expectation(
         "SSJ-24",

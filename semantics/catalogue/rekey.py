@@ -20,6 +20,7 @@ EXPECTATIONS = [
         timeline=script("a#x@0 a#u@0 b#x@1/1 b#u@1/1", "b#x@2/1 a#u@2"),
         demand=after(["x=2", "u=2"], ["x=3", "u=3"]),
         because="A count by anything but the producer's key is wrong if its events stay where they came in.",
+        core=True,
     ),
     Expectation(
         "NK-02",

@@ -6,6 +6,7 @@ from semantics.expectation import Expectation, after, script
 from semantics.expr import ID, VALUE, expr
 from semantics.pipeline import Aggregate, Emit, Function, Hopping, KeyBy, Select, Source, Tumbling
 from semantics.time import s
+from semantics.timeline import Restart
 
 _COUNT = Aggregate(Source(delay=s(10)), window=Tumbling(s(5)))
 _HOP = Aggregate(Source(delay=s(0)), window=Hopping(s(10), s(5)))
@@ -189,5 +190,37 @@ EXPECTATIONS = [
         timeline=script("a@-0.000001 a@0 a@86399.999999", "z@+2d"),
         demand=after(["a[-86400,0)=1"], ["a[0,86400)=2"]),
         because="A host's time zone must not decide which day a sale belongs to.",
+    ),
+    Expectation(
+        "TW-22",
+        "of a window's keys only the highest come out",
+        pipeline=Aggregate(Source(delay=s(0)), window=Tumbling(s(10)), top=2),
+        timeline=script("a@1 a@2 b@1 c@1 c@2 c@3", "z@60"),
+        demand=after([], ["a[0,10)=2", "c[0,10)=3"]),
+        because="A leaderboard is final with its window: who sorts all keys later pays for all of them.",
+    ),
+    Expectation(
+        "TW-23",
+        "of equal ones those come out whose keys come first, and the null key last",
+        pipeline=Aggregate(Source(delay=s(0)), window=Tumbling(s(10)), top=2),
+        timeline=script("~@1 b@1 c@1 a@1", "z@60"),
+        demand=after([], ["a[0,10)=1", "b[0,10)=1"]),
+        because="Without a rule for ties a rerun shows another winner.",
+    ),
+    Expectation(
+        "TW-24",
+        "each window has its own highest",
+        pipeline=Aggregate(Source(delay=s(20)), (Function.SUM,), window=Hopping(s(10), s(5)), top=1),
+        timeline=script("a=5@7 b=3@7 b=9@12", "z@60"),
+        demand=after([], ["a[0,10)=5", "b[5,15)=12", "b[10,20)=9"]),
+        because="Who was first this minute need not be first this hour.",
+    ),
+    Expectation(
+        "TW-25",
+        "all keys of a window survive the loss of the disk, for each may still become the highest",
+        pipeline=Aggregate(Source(delay=s(20)), (Function.AVG,), window=Tumbling(s(10)), top=1),
+        timeline=script("a=1@1 b=3@2 c=-9@3", Restart(wipe_state=True), "a=8@4", "z@60"),
+        demand=after(["state:3"], [], ["state:3"], ["a[0,10)=4.5"]),
+        because="The top is known at the end: to keep only the leaders on the way is to lose the winner.",
     ),
 ]

@@ -237,7 +237,8 @@ class IntervalJoin(Operator):
                 side.rows[key] = [row for row in rows if row not in gone]
                 if not side.rows[key]:
                     del side.rows[key]
-        return expired
+        # In the order of time: what reads these rows may ask which one came last.
+        return sorted(expired, key=lambda row: row[1].time_us or 0)
 
 
 def _ref(row: Kept) -> Ref:

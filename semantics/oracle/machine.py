@@ -15,11 +15,13 @@ from typing import assert_never
 from semantics.oracle.clocks import BEFORE_ALL, Clock, Dump, Mark
 from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin
+from semantics.oracle.latest import Looking, Upserting, Watching
 from semantics.oracle.operator import Failed, Operator
 from semantics.oracle.session import Sessions
 from semantics.oracle.simple import Pass, Running, parse, parse_with_nulls, through
 from semantics.oracle.window import Windows
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Explode,
@@ -27,13 +29,16 @@ from semantics.pipeline import (
     Hopping,
     Join,
     KeyBy,
+    Lookup,
     Pipeline,
     Select,
     Session,
     Source,
+    Stateful,
     Step,
     Tumbling,
     Union,
+    Upsert,
     Watermark,
     inputs,
     rekeyed,
@@ -93,7 +98,7 @@ class Task:
         """The lowest of all clocks: how far the task as a whole has come."""
         self.nodes: list[Node] = []
         self._entries: dict[tuple[str, int], Entry] = {}
-        if isinstance(pipeline, Aggregate | Dedup | Join):
+        if isinstance(pipeline, Stateful):
             self._build(pipeline, self.lanes, (), None, 0)
         else:
             end = Node(parts.operator(pipeline, rules), Mark(self.clock, lambda: BEFORE_ALL))
@@ -129,7 +134,7 @@ class Task:
             case Union(streams):
                 for stream in streams:
                     self._build(stream, lanes, steps, target, side, clock)
-            case Aggregate() | Dedup() | Join():
+            case Aggregate() | Dedup() | Join() | Upsert() | Absence() | Lookup():
                 mark = Mark(self.clock, lambda: self.clock.before(node, lanes))
                 here = Node(self.parts.operator(node, self.rules), mark, steps, target, side)
                 for own_side, stream in enumerate(inputs(node)):
@@ -292,6 +297,9 @@ class Parts:
     running: type[Running] = Running
     dedup: type[Deduping] = Deduping
     join: type[IntervalJoin] = IntervalJoin
+    upsert: type[Upserting] = Upserting
+    absence: type[Watching] = Watching
+    lookup: type[Looking] = Looking
 
     def operator(self, pipeline: Pipeline, rules: Rules) -> Operator:
         """Return the operator of a node."""
@@ -306,6 +314,12 @@ class Parts:
                 return self.join(pipeline, rules)
             case Dedup():
                 return self.dedup(pipeline, rules)
+            case Upsert():
+                return self.upsert(pipeline, rules)
+            case Absence():
+                return self.absence(pipeline, rules)
+            case Lookup():
+                return self.lookup(pipeline, rules)
             case _:
                 return Pass()
 

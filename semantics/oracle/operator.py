@@ -99,6 +99,7 @@ class Aggregating(Operator):
 
     def __init__(self, pipeline: Aggregate, rules: Rules) -> None:
         super().__init__()
+        self.pipeline = pipeline
         self.functions = pipeline.functions
         self.at_most = pipeline.at_most
         self.updates = pipeline.emit is Emit.UPDATE

@@ -88,7 +88,7 @@ class Sessions(Aggregating):
             if not self._spans[span.key]:
                 del self._spans[span.key]
         if not self.updates:
-            self.rows += map(self._row, final)
+            self.rows += map(self._row, sorted(final, key=lambda span: span.end_us))
         ends = (span.end_us for spans in self._spans.values() for span in spans)
         self.due = min(ends, default=NEVER) + self.grace_us
 

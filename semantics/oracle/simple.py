@@ -10,10 +10,10 @@ from typing import Any, assert_never
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.oracle.clocks import Dump
-from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, first_value, thawed
+from semantics.oracle.operator import Aggregating, Missed, Numbers, Operator, first_value, thawed, time_of
 from semantics.pipeline import Explode, Filter, KeyBy, Select, Step, Watermark
 from semantics.rows import EventRow, Row, ValueRow
-from semantics.time import T0_US
+from semantics.time import T0_US, us
 from semantics.timeline import Event, Raw
 
 _OPERATORS: dict[Op, Callable[[Any, Any], Any]] = {
@@ -148,9 +148,15 @@ class Running(Aggregating):
         self._changed = {}
         self._by: dict[str | None, Event] = {}
         """The event that changed a key last."""
+        ttl = self.pipeline.ttl
+        self._ttl_us = None if ttl is None else us(ttl)
+        self._last: dict[str | None, int] = {}
+        """The time of each key's latest event; only with a ttl."""
 
     def add(self, event: Event, before: int) -> Missed | None:
         del before
+        if self._ttl_us is not None:
+            self._last[event.key] = max(self._last.get(event.key, time_of(event)), time_of(event))
         self._values[event.key] = self.raised(event.key, self._values.get(event.key), event)
         self._changed[event.key] = None
         self._by[event.key] = event
@@ -169,13 +175,17 @@ class Running(Aggregating):
         self._changed.clear()
 
     def close(self, now: int) -> None:
-        pass
+        if self._ttl_us is not None:
+            for key in [key for key, last in self._last.items() if now > last + self._ttl_us]:
+                del self._values[key], self._last[key]
 
     def held(self) -> Iterator[str | None]:
         return iter(self._values)
 
     def dump(self) -> Dump:
-        return tuple(sorted(((key, tuple(values)) for key, values in self._values.items()), key=repr))
+        rows = ((key, (self._last.get(key), tuple(values))) for key, values in self._values.items())
+        return tuple(sorted(rows, key=repr))
 
     def load(self, dump: Dump) -> None:
-        self._values = {key: thawed(values) for key, values in dump}
+        self._values = {key: thawed(values) for key, (_, values) in dump}
+        self._last = {key: last for key, (last, _) in dump if last is not None}

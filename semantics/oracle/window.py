@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import NEVER, Aggregating, Missed, Numbers, reached, thawed, time_of
@@ -22,6 +23,7 @@ class Windows(Aggregating):
         super().__init__(pipeline, rules)
         self.size_us = us(window.size)
         self.slide_us = us(window.slide) if isinstance(window, Hopping) else self.size_us
+        self.top = pipeline.top
         self.offset_us, self.grace_us = us(window.offset), us(window.grace)
         self._panes: dict[int, dict[str | None, Numbers]] = {}
         self._changed: dict[tuple[int, str | None], None] = {}
@@ -64,7 +66,8 @@ class Windows(Aggregating):
             if self.is_final(start + self.size_us, now):
                 pane = self._panes.pop(start)
                 if not self.updates:
-                    self.rows += [self._row(start, key, values) for key, values in pane.items()]
+                    rows = [self._row(start, key, values) for key, values in pane.items()]
+                    self.rows += rows if self.top is None else sorted(rows, key=_rank)[: self.top]
         self.due = min(self._panes, default=NEVER) + self.size_us + self.grace_us
 
     def held(self) -> Iterator[str | None]:
@@ -82,3 +85,10 @@ class Windows(Aggregating):
 
     def _row(self, start: int, key: str | None, values: Numbers) -> WindowRow:
         return WindowRow(key, start, start + self.size_us, self.named(values))
+
+
+def _rank(row: WindowRow) -> tuple[bool, Any, bool, str]:
+    """Order rows by their first aggregate, the highest first, null last; at equal ones by key, null last."""
+    value = row.values[0][1]
+    assert not isinstance(value, tuple)
+    return value is None, 0 if value is None else -value, row.key is None, row.key or ""

@@ -21,7 +21,9 @@ from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, Litera
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
 from semantics.pipeline import (
+    Absence,
     Aggregate,
+    AsOf,
     Dedup,
     Emit,
     Explode,
@@ -31,6 +33,7 @@ from semantics.pipeline import (
     How,
     Join,
     KeyBy,
+    Lookup,
     PairTime,
     Pipeline,
     Select,
@@ -39,6 +42,7 @@ from semantics.pipeline import (
     Stream,
     Tumbling,
     Union,
+    Upsert,
     Watermark,
     Window,
     clocked,
@@ -146,9 +150,29 @@ def any_joins(draw: st.DrawFn) -> Join:
 
 
 JOINS = any_joins()
+TOPS = st.builds(
+    Aggregate, streams("in", clock=True), st.sampled_from([(Function.COUNT,), (Function.AVG, Function.LAST)]),
+    window=windows().filter(lambda window: not isinstance(window, Session)), top=st.integers(1, 3),
+)  # fmt: skip
+EXPIRING = st.builds(
+    Aggregate, streams("in", clock=True), FUNCTIONS, emit=st.just(Emit.UPDATE), at_most=AT_MOST, ttl=DELAYS
+)
+GONES = st.sampled_from([None, expr(VALUE, "<", 0), expr(VALUE, "==", 1)])
+LATEST = st.one_of(
+    st.builds(Upsert, streams("in"), gone=GONES),
+    st.builds(Absence, streams("in", clock=True), after=DELAYS.filter(bool)),
+    st.builds(
+        Lookup, streams("L"), streams("R", clock=False),
+        as_of=st.just(AsOf.ARRIVAL), how=st.sampled_from([How.INNER, How.LEFT]), gone=GONES,
+    ),
+    st.builds(
+        Lookup, streams("L", clock=True), streams("R", clock=True),
+        as_of=st.just(AsOf.EVENT_TIME), how=st.sampled_from([How.INNER, How.LEFT]), gone=GONES,
+    ),
+)  # fmt: skip
 DEDUPS = st.builds(Dedup, streams("in", clock=True), horizon=DELAYS)
 PIPELINES: st.SearchStrategy[Pipeline] = st.one_of(
-    streams("in"), RUNNING, WINDOWED, WINDOWED, WINDOWED, JOINS, JOINS, DEDUPS
+    streams("in"), RUNNING, WINDOWED, WINDOWED, WINDOWED, JOINS, JOINS, DEDUPS, TOPS, EXPIRING, LATEST, LATEST
 )
 
 
@@ -417,8 +441,35 @@ def test_a_dedup_forgets_when_it_should(script: tuple[Pipeline, Timeline]) -> No
     check(*script, None, crash=False, wipe=False)
 
 
+@st.composite
+def dense_latest(draw: st.DrawFn) -> tuple[Pipeline, Timeline]:
+    """Few keys at close times, small delays: versions that come out of order, deletions, silences, late ones."""
+    pipeline = draw(st.one_of(LATEST, LATEST, EXPIRING))
+    names = tuple(source.name for source in sources(pipeline))
+    keys = st.sampled_from(["a", "a", "b", None])
+    event = st.tuples(st.sampled_from(names), keys, st.integers(0, 25), st.integers(-1, 2))
+    batches = draw(st.lists(st.lists(event, min_size=1, max_size=4), min_size=2, max_size=7))
+    timeline = tuple(
+        Send(
+            tuple(Event(key, at * 1_000_000, f"{n}_{m}", value, name) for m, (name, key, at, value) in enumerate(batch))
+        )
+        for n, batch in enumerate(batches)
+    )
+    return pipeline, timeline
+
+
+@settings(max_examples=500, deadline=None)
+@given(dense_latest())
+def test_the_latest_is_the_latest(script: tuple[Pipeline, Timeline]) -> None:
+    check(*script, None, crash=False, wipe=False)
+
+
 @settings(max_examples=80, deadline=None)
-@given(script=st.one_of(scripts(), dense_dedups(), chains(), chains()), crash=st.booleans(), wipe=st.booleans())
+@given(
+    script=st.one_of(dense_latest(), scripts(), dense_dedups(), chains(), chains()),
+    crash=st.booleans(),
+    wipe=st.booleans(),
+)
 def test_it_does_so_on_disk_across_crashes(
     tmp_path_factory: pytest.TempPathFactory, script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.faust.store import Caches, Store, wipe
+from engines.faust.table import NoBase, Table
 from engines.faust.tables import Layout
 
 KEYS = st.binary(max_size=2)
@@ -18,6 +21,7 @@ DOINGS = st.lists(
         st.tuples(st.just("delete"), KEYS, st.just(0)),
         st.tuples(st.just("get"), KEYS, st.just(0)),
         st.tuples(st.just("scan"), KEYS, st.just(0)),
+        st.tuples(st.just("look"), KEYS, st.integers(0, 99)),
         st.tuples(st.just("commit"), st.just(b""), st.just(0)),
         st.tuples(st.just("crash"), st.just(b""), st.just(0)),
     ),
@@ -73,6 +77,11 @@ def test_it_is_an_ordered_map_with_commits(
             case "scan":
                 expected = [(k, v) for k, v in sorted(model.items()) if key <= k]
                 assert [list(part.scan(key, EVERYTHING[1])) for part in parts] == [expected] * tables
+            case "look":
+                # As who asks for the next due row does: from a place, to a place, and stops.
+                end, most = key + bytes((number,)), number % 3
+                expected = [(k, v) for k, v in sorted(model.items()) if key <= k < end][:most]
+                assert [list(islice(part.scan(key, end), most)) for part in parts] == [expected] * tables
             case "commit":
                 changes = dict(store.rows.changes())
                 known = {prefix + key for prefix in prefixes for key in model.keys() | committed.keys()}
@@ -102,3 +111,21 @@ def test_it_is_an_ordered_map_with_commits(
     store.close()
     wipe(path)
     assert not path.exists()
+
+
+def test_who_asks_for_the_next_row_opens_the_base_only_to_pass_it() -> None:
+    opened: list[bytes] = []
+
+    class Base(NoBase):
+        def scan(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+            opened.append(first)
+            return iter([(key, b"") for key in (b"b", b"f", b"k") if first <= key < end])
+
+    table = Table[bytes](Base(), bytes, bytes)
+    assert [next(table.scan(first, b"z"))[0] for first in (b"a", b"aa", b"b", b"c", b"d", b"f")] == [
+        b"b", b"b", b"b", b"f", b"f", b"f"
+    ]  # fmt: skip
+    assert opened == [b"a", b"c"]
+    table.settle()
+    assert next(table.scan(b"e", b"z"))[0] == b"f"
+    assert opened == [b"a", b"c", b"e"]

@@ -512,8 +512,13 @@ def clocked(node: Pipeline) -> bool:
 
 def clock(node: Pipeline) -> int | None:
     """Return the delay of the node's clock in microseconds, the longest of several; None without a watermark."""
-    delays = [node.delay for node in nodes(node) if isinstance(node, Source | Watermark)]
-    return max(us(delay) for delay in delays if delay is not None) if clocked(node) else None
+    return max(map(us, delays(node))) if clocked(node) else None
+
+
+def delays(node: Pipeline) -> set[timedelta]:
+    """Return how far the clocks of a node are behind."""
+    clocks = [below.delay for below in nodes(node) if isinstance(below, Source | Watermark)]
+    return {delay for delay in clocks if delay is not None}
 
 
 def held_back_us(node: Pipeline) -> int:

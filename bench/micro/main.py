@@ -108,6 +108,12 @@ def _show(cells: Sequence[Cell], count: int, run: runs.Run) -> None:
         f"{KEYS} keys, {PARTITIONS} partitions, full rate; {os.cpu_count()} cores, {between}",
         markup=False,
     )
+    if loads and max(loads) > (os.cpu_count() or 1):
+        console.print(
+            "Not for decisions: others used the machine. A worker that waits for a core commits by the clock all the "
+            "same, with fewer events in each commit, so each event pays more.",
+            style="bold yellow",
+        )
     peers = list({cell.peer.name: cell.peer for cell in cells}.values())
     table = Table("work", *(peer.name for peer in peers), "goal", "of Kafka Streams", box=None)
     for work in {cell.work.name: cell.work for cell in cells}.values():

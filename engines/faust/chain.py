@@ -193,7 +193,7 @@ def behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
             return reading
         case _:
             before, held_us = _before(node, clocks), held_back_us(node)
-            return (lambda: before() - held_us) if held_us else before
+            return (lambda: max(before() - held_us, BEFORE_ALL)) if held_us else before
 
 
 def _before(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:

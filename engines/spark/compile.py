@@ -17,21 +17,28 @@ from pyspark.sql import functions as sf
 
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
+    Explode,
     Filter,
     Function,
     Hopping,
     How,
     Join,
     KeyBy,
+    Lookup,
+    PairTime,
     Pipeline,
     Select,
     Session,
     Source,
     Stream,
     Tumbling,
+    Union,
+    Upsert,
+    Watermark,
 )
 from semantics.time import us
 
@@ -65,6 +72,7 @@ def sink_frame(
     """
 
     def stream(node: Stream) -> DataFrame:
+        """Return a node's events: its rows, where it is not the last one."""
         match node:
             case Source(name, delay=delay):
                 return _source(spark, topics[name], options, delay)
@@ -74,17 +82,29 @@ def sink_frame(
                 return stream(input).withColumn("v", _column(value))
             case KeyBy(input, key):
                 return stream(input).withColumn("k", _column(key))
-            case _:
+            case Explode(input, most=most):
+                return _exploded(stream(input), most)
+            case Union(inputs):
+                return reduce(DataFrame.unionByName, map(stream, inputs))
+            case Watermark(input, delay):
+                return stream(input).withWatermark("t", _interval(delay))
+            case Dedup(input):
+                # Its horizon is the watermark's delay: `declaration.py` lets no other through.
+                return stream(input).dropDuplicatesWithinWatermark(["k", "i"])
+            case Aggregate(input):
+                return _events_of_windows(*_aggregate(stream(input), node), node)
+            case Join(left, right):
+                return _events_of_pairs(*_join(stream(left), stream(right), node), node)
+            case Upsert() | Absence() | Lookup():
                 raise NotImplementedError(f"{type(node).__name__}: the declaration does not let it through")
+            case _:
+                assert_never(node)
 
     match pipeline:
         case Aggregate():
             frame, row = _aggregate(stream(pipeline.input), pipeline)
         case Join():
             frame, row = _join(stream(pipeline.left), stream(pipeline.right), pipeline)
-        case Dedup():
-            # Its horizon is the watermark's delay: `declaration.py` lets no other through.
-            frame, row = stream(pipeline.input).dropDuplicatesWithinWatermark(["k", "i"]), _event_row()
         case _:
             frame, row = stream(pipeline), _event_row()
     return frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
@@ -117,6 +137,40 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
     results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
     bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
+
+
+def _exploded(frame: DataFrame, most: int) -> DataFrame:
+    count = sf.least(sf.col("v"), sf.lit(most).cast("bigint"))
+    parts = sf.explode(sf.sequence(sf.lit(0).cast("bigint"), count - 1))
+    apart = frame.where(sf.col("v") > 0).select("k", "i", parts.alias("v"), "t", "o")
+    return apart.withColumn("i", sf.concat(sf.coalesce("i", sf.lit("")), sf.lit("_"), "v"))
+
+
+def _events_of_windows(frame: DataFrame, row: Columns, aggregate: Aggregate) -> DataFrame:
+    id = sf.concat(row["s"], sf.lit("-"), row["e"])
+    # A timestamp computed in any other way has lost its watermark.
+    event = {
+        "k": row["k"],
+        "i": id,
+        "v": row[aggregate.functions[0].value],
+        "t": sf.window_time("w"),
+        "o": _no_offset(),
+    }
+    return frame.select(*_named(event))
+
+
+def _events_of_pairs(frame: DataFrame, row: Columns, join: Join) -> DataFrame:
+    if not join.how.pairs:
+        return frame.select("l.k", "l.i", "l.v", "l.t", _no_offset().alias("o"))
+    id = sf.concat(sf.coalesce(row["li"], sf.lit("")), sf.lit(":"), sf.coalesce(row["ri"], sf.lit("")))
+    time = {PairTime.LATER: sf.greatest("l.t", "r.t"), PairTime.LEFT: sf.col("l.t"), PairTime.RIGHT: sf.col("r.t")}
+    event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": _no_offset()}
+    return frame.select(*_named(event))
+
+
+def _no_offset() -> Column:
+    """Return the offset of what is no record: of such at one time, Spark takes any for the first."""
+    return sf.lit(0).cast("bigint")
 
 
 def _gap(gap: timedelta | Expr) -> Any:

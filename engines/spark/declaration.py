@@ -5,7 +5,7 @@ Each was seen on 4.2.0 with Kafka before it was written down; the source says wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
@@ -24,11 +24,13 @@ from semantics.pipeline import (
     How,
     Join,
     Lookup,
+    PairTime,
     Pipeline,
     Session,
+    Stateful,
     Upsert,
-    clock,
-    flat,
+    delays,
+    inputs,
     nodes,
     sources,
 )
@@ -53,7 +55,6 @@ from semantics.rules import (
     WatermarkScope,
     WatermarkStart,
 )
-from semantics.time import us
 
 PYSPARK = "4.2.0"
 """The release whose Kafka connector is in the lock of jars."""
@@ -171,8 +172,6 @@ def _recipe(pipeline: Pipeline, partitions: int) -> Capability:
 
 
 def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
-    if not flat(pipeline):
-        return Capability(Support.NOT_IMPLEMENTED, "chains of operators, unions, clocks behind filters come later")
     if any(source.late_output for source in sources(pipeline)):
         return Capability(
             Support.UNSUPPORTED,
@@ -186,7 +185,56 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
         )
     if any(isinstance(node, Upsert | Absence | Lookup) or _limited(node) for node in nodes(pipeline)):
         return Capability(Support.NOT_IMPLEMENTED, "stateful code of our own (transformWithState) is not written yet")
-    match pipeline:
+    for node in nodes(pipeline):
+        if (found := _of_node(node)).support is not Support.NATIVE:
+            return found
+    return _of_chain(pipeline)
+
+
+def _of_chain(pipeline: Pipeline) -> Capability:
+    """Say how operators feed each other, each of which could be run alone."""
+    *below, last = nodes(pipeline)
+    operators = [node for node in below if isinstance(node, Stateful)]
+    for node in operators:
+        if isinstance(node, Aggregate) and node.window is None:
+            return Capability(
+                Support.NOT_IMPLEMENTED,
+                "A running aggregate's row has no time and no id in Spark: it would need state of our own.",
+            )
+        if isinstance(node, Aggregate) and node.emit is Emit.UPDATE:
+            return Capability(
+                Support.NOT_IMPLEMENTED, "From one operator to the next Spark appends; updates go to the sink only."
+            )
+        if isinstance(node, Join) and node.window is not None:
+            return Capability(Support.NOT_IMPLEMENTED, "A join on windows comes last so far.")
+    ends = (*operators, last) if isinstance(last, Stateful) else operators
+    for read in (read for operator in ends for read in _beneath(operator)):
+        if isinstance(read, Join) and read.how.pairs and read.time is PairTime.LATER:
+            return Capability(
+                Support.UNSUPPORTED,
+                "A column that is computed of both times has no watermark, and nothing that follows could close "
+                f"({_CATALYST}/analysis/UnsupportedOperationChecker.scala). Name one side's time.",
+                error="STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+            )
+    if isinstance(last, Aggregate) and last.emit is Emit.UPDATE:
+        if any(isinstance(node, Aggregate) for node in operators):
+            return Capability(
+                Support.UNSUPPORTED,
+                "An aggregate feeds another one in append mode only "
+                f"({_CATALYST}/analysis/UnsupportedOperationChecker.scala: ifCannotBeFollowedByStatefulOperation).",
+                error="_LEGACY_ERROR_TEMP_3102",
+            )
+        if any(isinstance(node, Join) for node in operators):
+            return Capability(Support.NOT_IMPLEMENTED, "A join before an aggregate in update mode was not tried.")
+    return Capability(Support.NATIVE)
+
+
+def _beneath(node: Pipeline) -> Iterator[Pipeline]:
+    return (below for stream in inputs(node) for below in nodes(stream))
+
+
+def _of_node(node: Pipeline) -> Capability:
+    match node:
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(
                 Support.UNSUPPORTED,
@@ -205,7 +253,7 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
                 f"No anti join of two streams ({_GUIDE} 'Support matrix for joins in streaming queries').",
                 error="_LEGACY_ERROR_TEMP_3102",
             )
-        case Dedup(stream, horizon=horizon) if us(horizon) != clock(stream):
+        case Dedup(stream, horizon=horizon) if delays(stream) != {horizon}:
             return Capability(
                 Support.UNSUPPORTED,
                 "How long an id is remembered is the watermark's delay, and no setting of its own "

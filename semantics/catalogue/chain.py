@@ -252,4 +252,12 @@ EXPECTATIONS = [
         demand=after([], [], [], ["a[0,10)=3"]),
         because="The row that moved from one level to the next is in both, or in neither, if they commit apart.",
     ),
+    Expectation(
+        "CH-27",
+        "final rows can feed an aggregate that speaks in updates",
+        pipeline=Aggregate(_COUNTS, (Function.SUM,), window=Tumbling(s(20)), emit=Emit.UPDATE),
+        timeline=script("a@1 a@2", "z@10", "z@25"),
+        demand=after([], ["a[0,20)=2"], ["z[0,20)=1"]),
+        because="The hour so far, out of minutes that are final: what a dashboard shows and an invoice agrees with.",
+    ),
 ]

@@ -12,22 +12,25 @@ from hypothesis import strategies as st
 
 from semantics.expr import ID, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, expr
 from semantics.oracle import predict
-from semantics.oracle.simple import evaluate
+from semantics.oracle.simple import evaluate, through
 from semantics.pipeline import (
     Aggregate,
     Dedup,
     Emit,
+    Explode,
     Filter,
     Function,
     Hopping,
     How,
     Join,
     KeyBy,
+    PairTime,
     Pipeline,
     Select,
     Session,
     Source,
     Tumbling,
+    Union,
 )
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, Values, WindowRow
 from semantics.rules import CONTRACT, DedupForget, Rules, WatermarkAdvance, WatermarkScope, WatermarkStart
@@ -108,10 +111,46 @@ def windowed(events: Sequence[Event], window: Tumbling | Hopping) -> list[Row]:
     slide = window.slide // micros(1) if isinstance(window, Hopping) else size
     rows: list[Row] = []
     for key, group in by_key(events).items():
-        for start in (start for start in range(-100, 100) if (T0_US + start - offset) % slide == 0):
+        for start in (start for start in range(-150, 200) if (T0_US + start - offset) % slide == 0):
             inside = [event for event in group if start <= at(event) < start + size]
             if inside:
                 rows.append(WindowRow(key, start, start + size, aggregated(inside)))
+    return rows
+
+
+def sessions(events: Sequence[Event], gap_us: int) -> list[Row]:
+    """Return the rows of all runs of events of one key that are no farther apart than the gap."""
+    rows: list[Row] = []
+    for key, group in by_key(events).items():
+        runs: list[list[Event]] = []
+        for event in group:
+            if runs and at(event) - at(runs[-1][-1]) <= gap_us:
+                runs[-1].append(event)
+            else:
+                runs.append([event])
+        rows += [WindowRow(key, at(run[0]), at(run[-1]) + gap_us, aggregated(run)) for run in runs]
+    return rows
+
+
+def joined(lefts: Sequence[Event], rights: Sequence[Event], join: Join) -> list[Row]:
+    """Return the rows of an interval join, all against all."""
+    assert join.lo is not None
+    assert join.hi is not None
+    bounds = range(join.lo // micros(1), join.hi // micros(1) + 1)
+    pairs = [
+        (left, right)
+        for left in lefts
+        for right in rights
+        if left.key is not None and left.key == right.key and at(right) - at(left) in bounds
+    ]
+    if join.how in (How.SEMI, How.ANTI):
+        passing = [e for e in lefts if any(e is left for left, _ in pairs) is (join.how is How.SEMI)]
+        return [EventRow(e.key, e.id, e.value, e.time_us) for e in passing]
+    rows: list[Row] = [PairRow(left.key, ref(left), ref(right)) for left, right in pairs]
+    if join.how.keeps_left:
+        rows += [PairRow(e.key, ref(e), None) for e in lefts if not any(e is left for left, _ in pairs)]
+    if join.how.keeps_right:
+        rows += [PairRow(e.key, None, ref(e)) for e in rights if not any(e is right for _, right in pairs)]
     return rows
 
 
@@ -155,17 +194,7 @@ def test_windows_that_update_end_as_the_final_ones(
 @given(scripts(), st.integers(1, 12), st.integers(0, 5), st.sampled_from([*RULES, ONE_PARTITION_RULES]))
 def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, grace_us: int, rules: Rules) -> None:
     timeline, events = script
-    expected: Counter[Row] = Counter()
-    for key, group in by_key(events).items():
-        runs: list[list[Event]] = []
-        for event in group:
-            if runs and (event.time_us or 0) - (runs[-1][-1].time_us or 0) <= gap_us:
-                runs[-1].append(event)
-            else:
-                runs.append([event])
-        for run in runs:
-            first, last = run[0].time_us or 0, run[-1].time_us or 0
-            expected[WindowRow(key, first, last + gap_us, aggregated(run))] += 1
+    expected = Counter(sessions(events, gap_us))
     pipeline = Aggregate(source(), ALL, window=Session(micros(gap_us), grace=micros(grace_us)))
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
 
@@ -316,3 +345,90 @@ def test_a_join_that_only_sees_one_side_says_nothing_when_inner(
     )
     pipeline = Join(source("L"), source("R"), lo=micros(-5), hi=micros(5))
     assert all(not rows for rows in final_rows(pipeline, one_sided, rules))
+
+
+FUNCTIONS = [(Function.COUNT,), (Function.SUM, Function.COUNT), (Function.MAX,), (Function.MIN, Function.SUM)]
+
+
+@st.composite
+def final_trees(draw: st.DrawFn, names: tuple[str, ...] = ("L", "R"), depth: int = 3) -> Pipeline:
+    """Pipelines whose operators say final rows only, so that order of arrival makes no difference."""
+    if depth == 0:
+        first, *others = (source(name) for name in names)
+        return Union((first, *others)) if others else first
+    kinds = ["filter", "select", "explode", "window", "window", "session"]
+    match draw(st.sampled_from([*kinds, "join", "join"] if len(names) > 1 else kinds)):
+        case "filter":
+            return Filter(draw(final_trees(names, depth - 1)), expr(VALUE, ">", draw(st.integers(-2, 2))))
+        case "select":
+            return Select(draw(final_trees(names, depth - 1)), expr(VALUE, "+", draw(st.integers(-2, 2))))
+        case "explode":
+            return Explode(draw(final_trees(names, depth - 1)), most=2)
+        case "window":
+            inner, functions = draw(final_trees(names, depth - 1)), draw(st.sampled_from(FUNCTIONS))
+            return Aggregate(inner, functions, window=draw(windows()))
+        case "session":
+            inner, functions = draw(final_trees(names, depth - 1)), draw(st.sampled_from(FUNCTIONS))
+            window = Session(micros(draw(st.integers(1, 12))), grace=micros(draw(st.integers(0, 5))))
+            return Aggregate(inner, functions, window=window)
+        case _:
+            left, right = (draw(final_trees((name,), depth - 1)) for name in names)
+            lo, how = draw(st.integers(-12, 12)), draw(st.sampled_from(How))
+            times = [PairTime.LATER, *([PairTime.LEFT] if how.pairs and not how.keeps_right else [])]
+            hi, time = lo + draw(st.integers(0, 12)), draw(st.sampled_from(times))
+            return Join(left, right, lo=micros(lo), hi=micros(hi), how=how, time=time)
+
+
+def offline(node: Pipeline, events: Sequence[Event]) -> list[Row]:
+    """Return all rows of a node, each operator run to its end before the next one begins."""
+
+    def read(stream: Pipeline) -> list[Event]:
+        return [as_event(stream, row) for row in offline(stream, events)]
+
+    match node:
+        case Source(name):
+            return [EventRow(e.key, e.id, e.value, e.time_us) for e in events if e.input == name]
+        case Union(streams):
+            return [row for stream in streams for row in offline(stream, events)]
+        case Filter() | Select() | Explode():
+            passed = [event for whole in read(node.input) for event in through((node,), whole)]
+            return [EventRow(e.key, e.id, e.value, e.time_us) for e in passed]
+        case Aggregate(stream, functions, window=(Tumbling() | Hopping()) as window):
+            return [picked(row, functions) for row in windowed(read(stream), window)]
+        case Aggregate(stream, functions, window=Session(gap)):
+            assert isinstance(gap, timedelta)
+            return [picked(row, functions) for row in sessions(read(stream), gap // micros(1))]
+        case Join(left, right):
+            return joined(read(left), read(right), node)
+    raise AssertionError(node)
+
+
+def picked(row: Row, functions: Sequence[Function]) -> Row:
+    assert isinstance(row, WindowRow)
+    return replace(row, values=tuple((function.value, dict(row.values)[function.value]) for function in functions))
+
+
+def as_event(node: Pipeline, row: Row) -> Event:
+    """Return a row as the event that semantics/README.md says it is."""
+    match row:
+        case EventRow(key, id, value, time_us):
+            return Event(key, time_us, id, value)
+        case WindowRow(key, start_us, end_us, values):
+            first = values[0][1]
+            assert isinstance(first, int)
+            return Event(key, end_us - 1, f"{T0_US + start_us}-{T0_US + end_us}", first)
+        case PairRow(key, left, right):
+            assert isinstance(node, Join)
+            times = [side.time_us or 0 for side in (left, right) if side is not None]
+            time_us = times[0] if node.time is PairTime.LEFT else max(times)
+            return Event(key, time_us, f"{left.id if left else ''}:{right.id if right else ''}", 1)
+    raise AssertionError(row)
+
+
+@settings(max_examples=250, deadline=None)
+@given(scripts(inputs=("L", "R"), lanes=2), final_trees(), st.sampled_from(RULES))
+def test_operators_that_feed_operators(script: tuple[Timeline, list[Event]], pipeline: Pipeline, rules: Rules) -> None:
+    timeline, events = script
+    expected = Counter(offline(pipeline, events))
+    for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules):
+        assert rows == expected

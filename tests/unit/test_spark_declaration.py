@@ -7,7 +7,7 @@ import pytest
 from engines.contract import Support
 from engines.spark.declaration import declaration
 from semantics.catalogue import all_expectations
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Pipeline, Session, Source, Tumbling
+from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, PairTime, Pipeline, Session, Source, Tumbling
 from semantics.time import s
 
 CLOCKED = Source(delay=s(10))
@@ -33,6 +33,38 @@ def test_what_it_lacks_is_not_run(pipeline: Pipeline) -> None:
 def test_sessions_that_update_are_refused_by_spark_itself() -> None:
     found = declaration().capability(Aggregate(CLOCKED, window=Session(s(10)), emit=Emit.UPDATE), 1)
     assert (found.support, found.error) == (Support.UNSUPPORTED, "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION")
+
+
+COUNTS = Aggregate(CLOCKED, window=Tumbling(s(5)))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "error"),
+    [
+        (
+            Aggregate(Join(CLOCKED, Source("R", delay=s(0)), lo=s(0), hi=s(5)), window=Tumbling(s(10))),
+            "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+        ),
+        (Aggregate(COUNTS, window=Tumbling(s(10)), emit=Emit.UPDATE), "_LEGACY_ERROR_TEMP_3102"),
+    ],
+)
+def test_chains_that_spark_itself_refuses(pipeline: Pipeline, error: str) -> None:
+    found = declaration().capability(pipeline, 1)
+    assert (found.support, found.error) == (Support.UNSUPPORTED, error)
+    assert "https://" in found.reason
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Aggregate(COUNTS, window=Tumbling(s(10))),
+        Aggregate(Dedup(CLOCKED, horizon=s(10)), window=Tumbling(s(5)), emit=Emit.UPDATE),
+        Aggregate(Join(CLOCKED, Source("R", delay=s(0)), lo=s(0), hi=s(5), time=PairTime.LEFT), window=Tumbling(s(10))),
+        Join(COUNTS, Source("R", delay=s(0)), lo=s(0), hi=s(5)),
+    ],
+)
+def test_chains_that_append_are_native(pipeline: Pipeline) -> None:
+    assert declaration().capability(pipeline, 1).support is Support.NATIVE
 
 
 def test_the_catalogue_is_native_but_for_that() -> None:

@@ -118,7 +118,7 @@ _SOURCES = {
     "late_count": f"{_GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
     "average": f"{_CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
-    "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps nextBatchWatermarkMs alone; "
+    "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps one watermark, the query's; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
 }

@@ -43,9 +43,9 @@ from engines.spark.crash import Watcher
 from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.gate import INNER
 from engines.spark.session import environment, settings, source_options
-from engines.spark.standstill import Standstill
+from engines.spark.standstill import Standstill, batches
 from engines.spark.state import disk_bytes, restore_bytes
-from engines.spark.variants import VARIANTS, SinkKind, sink_kind
+from engines.spark.variants import VARIANTS, SinkKind, sink_kind, table_of
 from semantics.timeline import CrashPoint
 
 _READY_WITHIN = timedelta(seconds=60)
@@ -227,6 +227,8 @@ class SparkDeployment:
         self._watcher = await asyncio.to_thread(Watcher, point, self._running(), self._checkpoints, self._written)
 
     def _written(self, name: str) -> int:
+        if self.sink is SinkKind.UPSERT:
+            return batches(table_of(self._checkpoints[name].path))
         return sum(self._outputs([name])[name].values())
 
     async def reached(self, *, within: timedelta) -> Reached:

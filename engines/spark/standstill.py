@@ -78,7 +78,7 @@ class Standstill:
     def _grown(self, name: str) -> Grown:
         table = table_of(self._checkpoints[name].path)
         if table.exists():
-            return Grown(None, _batches(table))
+            return Grown(None, batches(table))
         job = self._jobs[name]
         places = [(job.output, n) for n in range(job.partitions)]
         written, visible = (sum(self._log.ends(places, committed=level).values()) for level in (False, True))
@@ -101,7 +101,10 @@ def evidence(point: CrashPoint, parked: Parked, before: Grown, now: Grown, *, co
     return says
 
 
-def _batches(table: Path) -> int:
+def batches(table: Path) -> int:
+    """Return how many batches a table's marker says are in it; the first batch makes it."""
+    if not table.exists():
+        return 0
     with contextlib.closing(sqlite3.connect(table)) as base:
         found = base.execute("select coalesce(sum(batch + 1), 0) from marker").fetchone()
     return int(found[0])

@@ -13,7 +13,9 @@ from typing import Any
 
 _BOOKKEEPING = "keyToNumValues"
 """A join keeps how many rows a key has beside the rows themselves: bytes of state, but no rows."""
-_VERSIONED = re.compile(r"(\d+)\.(changelog|zip)")
+_VERSIONED = re.compile(r"(\d+)\.(changelog|delta|zip|snapshot)")
+"""What RocksDB leaves in a checkpoint (changelogs and archives), and what the store on the heap does."""
+_WHOLE = ("zip", "snapshot")
 
 
 def live(spark: Any, checkpoint: Path) -> tuple[int, int]:
@@ -45,10 +47,16 @@ def restore_bytes(checkpoint: Path) -> int:
 
 def _restore_bytes(store: Path) -> int:
     versions = [(int(match[1]), match[2]) for path in store.iterdir() if (match := _VERSIONED.fullmatch(path.name))]
-    snapshot = max((version for version, kind in versions if kind == "zip"), default=0)
-    later = [version for version, kind in versions if kind == "changelog" and version > snapshot]
-    total = sum(_size(store / f"{version}.changelog") for version in later)
-    return total + (_snapshot_bytes(store / f"{snapshot}.zip") if snapshot else 0)
+    whole, kind = max(((version, kind) for version, kind in versions if kind in _WHOLE), default=(0, ""))
+    later = [f"{version}.{kind}" for version, kind in versions if kind not in _WHOLE and version > whole]
+    total = sum(_size(store / name) for name in later)
+    match kind:
+        case "zip":
+            return total + _snapshot_bytes(store / f"{whole}.zip")
+        case "snapshot":
+            return total + _size(store / f"{whole}.snapshot")
+        case _:
+            return total
 
 
 def _snapshot_bytes(path: Path) -> int:

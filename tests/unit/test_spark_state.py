@@ -36,6 +36,13 @@ def test_only_the_newest_snapshot_and_what_follows_it(tmp_path: Path) -> None:
     assert restore_bytes(tmp_path) == cost + 200
 
 
+def test_the_store_on_the_heap_reads_its_newest_snapshot_and_the_deltas_after_it(tmp_path: Path) -> None:
+    for version in range(1, 13):
+        write(tmp_path / f"state/0/0/{version}.delta", 100)
+    write(tmp_path / "state/0/0/10.snapshot", 900)
+    assert restore_bytes(tmp_path) == 1_100
+
+
 def test_all_stores_of_a_join_and_all_partitions_count(tmp_path: Path) -> None:
     for store in ("0/0/left", "0/0/right", "0/1/left"):
         write(tmp_path / "state" / store / "1.changelog", 7)

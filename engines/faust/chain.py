@@ -14,6 +14,7 @@ import msgspec
 
 from engines.faust.keys import BEFORE_ALL
 from engines.faust.operators import Emit, Event, Operator, Refused
+from engines.faust.steps import Transform
 from semantics.pipeline import (
     Absence,
     Aggregate,
@@ -40,8 +41,6 @@ from semantics.pipeline import (
 )
 from semantics.time import us
 
-Transform: TypeAlias = Callable[[Event], bool]
-"""Changes an event in place, and says whether it is still there."""
 Flow: TypeAlias = Callable[[Event], Iterable[Event]]
 """What stateless steps make of an event, which they may change."""
 

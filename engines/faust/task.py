@@ -21,10 +21,10 @@ from aiokafka import TopicPartition
 from engines.errors import EngineFailed
 from engines.faust.carry import Carrier
 from engines.faust.changelog import ROW, TASK
-from engines.faust.compile import Program, Record
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
+from engines.faust.program import Program, Record
 from engines.faust.store import Store, TaskRecord, damaged
 from engines.faust.writer import Outbox, Writer
 from semantics.timeline import CrashPoint

@@ -13,8 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engines.codec import from_json, to_json
-from engines.faust.compile import Program, Record, memory_for, store_for
+from engines.faust.compile import memory_for, store_for
 from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
+from engines.faust.program import Program, Record
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
 from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, Literal, expr

@@ -10,7 +10,8 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from engines.faust.carry import Carrier
-from engines.faust.compile import Program, memory_for
+from engines.faust.compile import memory_for
+from engines.faust.program import Program
 from engines.faust.stages import cut
 from engines.faust.writer import BATCH_BYTES, Outbox
 from semantics.expr import ID, VALUE, expr

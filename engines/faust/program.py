@@ -1,0 +1,279 @@
+"""A pipeline as the program that one task runs: decode, pass the stateless operators, judge, take, move time, close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol, assert_never
+
+import msgspec
+
+from engines.faust.carry import Carried, Carrier
+from engines.faust.carry import decode as decode_carried
+from engines.faust.chain import Chain, Parts, behind
+from engines.faust.compile import operator_of
+from engines.faust.keys import BEFORE_ALL
+from engines.faust.operators import Emit, Event, Operator, Refused
+from engines.faust.steps import Transform, transform
+from engines.faust.store import Mark, TaskRecord
+from engines.faust.tables import Tables
+from semantics.pipeline import (
+    Pipeline,
+    Source,
+    Stateful,
+    Watermark,
+    flat,
+    inputs,
+    nodes,
+    sources,
+    steps,
+    timed,
+)
+from semantics.time import us
+
+_decode = msgspec.json.Decoder(Event).decode
+
+
+class Record(Protocol):
+    """A record as it was fetched."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+Bury = Callable[[str, Record, str], None]
+"""Takes an unusable record to the dead letters: input name, record, reason."""
+
+
+class Input:
+    """One input of a task: its stateless operators and its clock.
+
+    `delay_us`: of the clock that each of its events moves; None without one.
+    """
+
+    def __init__(self, source: Source, side: int, transform: Transform | None) -> None:
+        self.name, self.side, self.transform = source.name, side, transform
+        self.delay_us = None if source.delay is None else us(source.delay)
+        self.behind_us = self.delay_us
+        """How far its watermark is behind: that of a clock farther on, which a chain moves, too."""
+        self.future_us = None if source.future is None else us(source.future)
+        self.late_output = source.late_output
+        self.highest: int | None = None
+        """The highest event time seen; only with a clock."""
+
+
+class Fed(Input):
+    """An input that another stage feeds: its clock is the lowest of what that stage's partitions say of theirs."""
+
+    def __init__(self, source: Source, side: int, transform: Transform | None, partitions: int) -> None:
+        super().__init__(source, side, transform)
+        self._partitions = partitions
+        self.marks: dict[int, Mark] = {}
+        """Partition of the stage before -> what was last heard of it."""
+
+    def hear(self, said: Carried) -> bool:
+        """Take what one partition says of its watermark and commits; return whether the input's clock moved."""
+        before = self.marks.get(said.p, _UNHEARD)
+        if said.n is None and said.w == before.watermark:
+            return False
+        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n)
+        known = [mark.watermark for mark in self.marks.values() if mark.watermark is not None]
+        if self.delay_us is None or len(known) < self._partitions:
+            return False
+        lowest = min(known) + self.delay_us
+        moved = self.highest is None or lowest > self.highest
+        if moved:
+            self.highest = lowest
+        return moved
+
+
+_UNHEARD = Mark(None, 0)
+
+
+def _input(source: Source, side: int, transform: Transform | None, feeds: Mapping[str, int]) -> Input:
+    partitions = feeds.get(source.name)
+    return Input(source, side, transform) if partitions is None else Fed(source, side, transform, partitions)
+
+
+class _Telling:
+    """An operator that, after every record, tells the stage behind it where its output's time is."""
+
+    due = BEFORE_ALL
+
+    def __init__(self, operator: Operator, tell: Callable[[], None]) -> None:
+        self._operator, self._tell = operator, tell
+        self.on_event = operator.on_event
+
+    def on_watermark(self, watermark: int) -> None:
+        """Close what is due: what is said of it is still to be judged by the time before."""
+        if watermark >= self._operator.due:
+            self._operator.on_watermark(watermark)
+        self._tell()
+
+    def recover(self, watermark: int) -> None:
+        self._operator.recover(watermark)
+        self._tell()
+
+
+class Program:
+    """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        rows: Tables,
+        emit: Emit | Carrier,
+        bury: Bury,
+        *,
+        asks_time: Collection[str] | None = None,
+        feeds: Mapping[str, int] | None = None,
+    ) -> None:
+        """`asks_time`: the inputs whose events need a time, if more than this pipeline asks for it.
+
+        `feeds`: for inputs that another stage feeds, of how many partitions that is.
+        """
+        self._chain: Chain | None = None
+        if flat(pipeline):
+            streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
+            self.inputs = {
+                source.name: _input(source, side, transform(steps(stream)), feeds or {})
+                for side, stream in enumerate(streams)
+                for source in sources(stream)
+            }
+            self._operator = operator_of(pipeline, rows.parts, emit)
+        else:
+            ordered = enumerate(sources(pipeline))
+            self.inputs = {source.name: _input(source, side, None, feeds or {}) for side, source in ordered}
+            for node in nodes(pipeline):
+                if isinstance(node, Watermark):
+                    self.inputs[sources(node)[0].name].behind_us = us(node.delay)
+            tables = iter(rows.parts)
+            # Operators are made in the order of `nodes`, as their tables were.
+            making = Parts(
+                lambda node, emit: operator_of(node, [next(tables)] if isinstance(node, Stateful) else [], emit),
+                transform, self.inputs, self._count,
+            )  # fmt: skip
+            self._operator = self._chain = Chain(pipeline, making, emit)
+        self._clocked = [input for input in self.inputs.values() if input.behind_us is not None]
+        self._timed = timed(pipeline) if asks_time is None else asks_time
+        self._behind = behind(pipeline, self.inputs)
+        if isinstance(emit, Carrier):
+            self._operator = _Telling(self._operator, lambda: emit.judge_by(self.announced))
+        self._bury = bury
+        self._watermark = BEFORE_ALL
+        self.late = 0
+        """Late events so far."""
+        self.duplicates = 0
+        """Repeats held back so far."""
+        self.dead = 0
+
+    @property
+    def watermark(self) -> int | None:
+        """The task's watermark in microseconds since 1970; None before there is one."""
+        watermark = self._lowest()
+        return None if watermark == BEFORE_ALL else watermark
+
+    @property
+    def announced(self) -> int | None:
+        """The watermark of what comes out; None before there is one."""
+        watermark = self._behind()
+        return None if watermark == BEFORE_ALL else watermark
+
+    def load(self, record: TaskRecord) -> None:
+        """Continue where a commit left off; the rows are in the table already."""
+        for name, highest in record.highest.items():
+            self.inputs[name].highest = highest
+        for name, marks in record.marks.items():
+            input = self.inputs[name]
+            assert isinstance(input, Fed)
+            input.marks = dict(marks)
+        self.late, self.duplicates, self.dead = record.late, record.duplicates, record.dead
+        self._watermark = self._lowest()
+        if self._chain is not None:
+            self._chain.taken = record.taken
+        self._operator.recover(self._watermark)
+
+    def save(self, positions: Mapping[str, int], number: int = 1, logged_bytes: int = 0) -> TaskRecord:
+        """Return what commit `number`, at these positions, records."""
+        highest = {name: input.highest for name, input in self.inputs.items() if input.highest is not None}
+        return TaskRecord(
+            positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
+            commits=number, taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
+            marks={name: dict(input.marks) for name, input in self.inputs.items() if isinstance(input, Fed)},
+        )  # fmt: skip
+
+    def feed(self, name: str, records: Sequence[Record]) -> None:
+        """Process records of one input in order, each to its end: judged, taken, time moved, due windows closed."""
+        input, operator, needs_time = self.inputs[name], self._operator, name in self._timed
+        if isinstance(input, Fed):
+            self._feed_carried(input, records)
+            return
+        side, transform, clocked = input.side, input.transform, input.delay_us is not None
+        on_event, watermark, future = operator.on_event, self._watermark, input.future_us
+        highest = BEFORE_ALL if input.highest is None else input.highest
+        for record in records:
+            try:
+                event = _decode(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
+            except (msgspec.DecodeError, TypeError) as error:
+                self._dead(name, record, "bad_record" if isinstance(error, msgspec.ValidationError) else "bad_json")
+                continue
+            time = event.t
+            if time is None and needs_time:
+                self._dead(name, record, "no_time")
+                continue
+            if future is not None and time is not None and time > highest + future and input.highest is not None:
+                self._dead(name, record, "future")
+                continue
+            if transform is None or transform(event):
+                refused = on_event(side, event, record.offset, watermark)
+                if refused is not None:
+                    self._count(refused)
+                if input.late_output and (refused is Refused.LATE or (self._chain is not None and self._chain.late)):
+                    self._dead(name, record, "late")
+            if clocked and time is not None and time > highest:
+                input.highest = highest = time
+                self._watermark = watermark = self._lowest()
+            if watermark >= operator.due:
+                operator.on_watermark(watermark)
+
+    def _feed_carried(self, input: Fed, records: Sequence[Record]) -> None:
+        """As `feed`: what was unusable stayed behind, and each event brings the time by which it is to be judged."""
+        operator, side, transform, watermark = self._operator, input.side, input.transform, self._watermark
+        for record in records:
+            assert record.value is not None
+            event = decode_carried(record.value)
+            if input.hear(event):
+                self._watermark = watermark = self._lowest()
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
+            if event.n is None and (transform is None or transform(event)):
+                refused = operator.on_event(side, event, record.offset, watermark)
+                if refused is not None:
+                    self._count(refused)
+                if watermark >= operator.due:
+                    operator.on_watermark(watermark)
+
+    def _count(self, refused: Refused) -> None:
+        match refused:
+            case Refused.LATE:
+                self.late += 1
+            case Refused.REPEAT:
+                self.duplicates += 1
+            case _:
+                assert_never(refused)
+
+    def _lowest(self) -> int:
+        lowest = None
+        for input in self._clocked:
+            if input.highest is None or input.behind_us is None:
+                return BEFORE_ALL
+            mark = input.highest - input.behind_us
+            lowest = mark if lowest is None or mark < lowest else lowest
+        return BEFORE_ALL if lowest is None else lowest
+
+    def _dead(self, name: str, record: Record, reason: str) -> None:
+        self.dead += 1
+        self._bury(name, record, reason)

@@ -79,12 +79,14 @@ def deviations(cells: Cells) -> list[str]:
     return lines
 
 
-def markdown(cells: Cells) -> str:
-    """Return the matrix as a Markdown table."""
+def markdown(cells: Cells, *, core: bool = False) -> str:
+    """Return the matrix as a Markdown table; `core`: of the core expectations alone."""
     engines = list(cells)
     lines = [f"| | expectation | {' | '.join(engines)} |", f"|---|---|{':-:|' * len(engines)}"]
     family = ""
     for expectation in _expectations(cells):
+        if core and not expectation.core:
+            continue
         if expectation.family != family:
             family = expectation.family
             lines.append(f"| | **{FAMILIES[family]}** |{' |' * len(engines)}")

@@ -1,6 +1,7 @@
 """`python -m bench.readme RUN...`: write what recorded runs found into README.md, between its two marks.
 
-Their verdicts go into docs/verdicts.json too, of which `make docs` makes docs/claims.md.
+The core expectations stand there, all of them in docs/results.md; and the verdicts go into docs/verdicts.json, of which
+`make docs` makes docs/claims.md.
 
 No figure there is typed by hand: the matrix comes from the runs' verdicts, the table from their benchmarks.
 """
@@ -23,10 +24,15 @@ from semantics.verdict import Verdict
 
 BEGIN = "<!-- begin: results, inserted by `make readme` from a recorded run -->"
 END = "<!-- end: results -->"
+WHOLE = """\
+# Results
+
+What holds where, of all expectations. Written by `make readme` from recorded runs. [What the expectations
+say](expectations/README.md), [what the rules mean](rules.md)."""
 
 
-def results(folders: Sequence[Path]) -> str:
-    """Return the section: matrix, reasons and figures of these run folders. Raises `CorruptRun`."""
+def results(folders: Sequence[Path]) -> tuple[str, str]:
+    """Return README's section and docs/results.md, as these run folders tell them. Raises `CorruptRun`."""
     cells: dict[str, dict[str, Verdict]] = {}
     benched: list[dict[str, Any]] = []
     manifests: list[dict[str, Any]] = []
@@ -39,10 +45,13 @@ def results(folders: Sequence[Path]) -> str:
             raise CorruptRun(f"{folder} is no run folder: {error}.") from error
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
-    parts = [_machine(manifests), matrix.markdown(cells)]
-    parts += ["\n".join(f"- {line}" for line in matrix.deviations(cells))]
-    parts += [_figures(benched, manifests[-1])] if benched else []
-    return "\n\n".join(part for part in parts if part)
+    machine, counted = _machine(manifests), _counts(cells)
+    of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
+    figures = [_figures(benched, manifests[-1])] if benched else []
+    reasons = "\n".join(f"- {line}" for line in matrix.deviations(cells))
+    section = [machine, matrix.markdown(cells, core=True), f"{of_all}\n\n{counted}", *figures]
+    page = [WHOLE, machine, counted, matrix.markdown(cells), reasons]
+    return "\n\n".join(section), "\n\n".join(part for part in page if part) + "\n"
 
 
 def insert(text: str, section: str) -> str:
@@ -61,7 +70,9 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     page, folders = Path("README.md"), [Path(argument) for argument in arguments]
     try:
-        page.write_text(insert(page.read_text(), results(folders)))
+        section, whole = results(folders)
+        page.write_text(insert(page.read_text(), section))
+        Path("docs", "results.md").write_text(whole)
         recorded.save(recorded.record(folders))
     except WeirError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -78,6 +89,10 @@ def _machine(manifests: Sequence[dict[str, Any]]) -> str:
         f"From runs of {manifest['started'][:10]} on {host['cores']} cores and {memory} GiB ({host['system']} "
         f"{host['machine']}), Python {versions['python']}, commit {commits}."
     )
+
+
+def _counts(cells: matrix.Cells) -> str:
+    return "\n".join(f"- {engine}: {matrix.counts(column.values())}" for engine, column in cells.items())
 
 
 def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:

@@ -41,9 +41,10 @@ def test_verdicts_are_read_back_from_the_record(tmp_path: Path) -> None:
     cell: dict[str, object] = {"expectation": "SW-02", "rules": [], "step": None}
     run.append("verdicts", {**cell, "engine": "faust", "verdict": "holds", "reason": "it does"})
     run.append("verdicts", {**cell, "engine": "spark", "verdict": "deviates", "reason": "sink = X"})
-    section = results([run.path])
+    section, page = results([run.path])
     assert "| SW-02 | events exactly one gap apart belong to one session | ✓ | ≠ |" in section
-    assert "- spark deviates: sink = X: SW-02" in section
+    assert "- spark: 1 deviate" in section
+    assert "- spark deviates: sink = X: SW-02" in page
 
 
 @pytest.mark.parametrize("line", [b"{", msgspec.json.encode({"engine": "x"})])

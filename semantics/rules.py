@@ -220,7 +220,10 @@ class RecoveredState(Enum):
     COMMITTED = "committed"
     """That of the last commit."""
     AHEAD = "ahead"
-    """After a kill, that of all that was processed, of which what was not committed is processed again."""
+    """After a kill, that of all that was processed, of which what was not committed is processed again.
+
+    Once or twice: a group that rebalances as it starts again reads once more what it has read by then.
+    """
     BY_CHANCE = "by-chance"
     """After a kill, either of these for each key that a commit has seen, and AHEAD for the others; where the local
     state is lost, COMMITTED or none at all."""

@@ -32,13 +32,10 @@ from engines.faust.books import Books
 from engines.faust.bugs import BUGS
 from engines.faust.crew import ANSWER_WITHIN, Crew
 from engines.faust.evidence import Scene, Witness
-from engines.faust.plan import Guarantee, Plan, stage_plans
+from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
 from engines.process import Child
 from semantics.timeline import CrashPoint
 
-SESSION_TIMEOUT_S = 6.0
-"""The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
-FETCH_RECORDS = 8000
 LOOK_EVERY_S = 0.02
 """While a partition has no owner: whoever gets it cannot know that it is waited for."""
 _COMMIT_INTERVAL_S = {Profile.SUITE: 0.020, Profile.BENCH: 0.050}

@@ -16,11 +16,10 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from engines.contract import Job, Profile
 from engines.errors import EnvironmentNotReady
 from engines.faust import guard, writer
-from engines.faust.plan import Guarantee, Plan, stage_plans
+from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
 from engines.faust.runtime import App, Runtime
 from semantics.pipeline import Pipeline
 
-FETCH_RECORDS = 8000
 REPLICAS = 3
 """Of internal topics, where there are as many brokers: they are the state."""
 
@@ -52,9 +51,9 @@ def app(
     job = Job(name, pipeline, inputs, output, dead_letters, partitions)
     stages = stage_plans(name, job)
     plan = Plan(
-        bootstrap=broker, group=name, member=member, session_timeout_s=6.0, guarantee=Guarantee.EXACTLY_ONCE,
-        commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS, profile=Profile.BENCH, state_dir=state_dir,
-        stages=stages, standby=standby,
+        bootstrap=broker, group=name, member=member, session_timeout_s=SESSION_TIMEOUT_S,
+        guarantee=Guarantee.EXACTLY_ONCE, commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS,
+        profile=Profile.BENCH, state_dir=state_dir, stages=stages, standby=standby,
     )  # fmt: skip
     runtime = Runtime(plan)
     internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}

@@ -16,6 +16,9 @@ from engines.contract import Job, Profile
 from engines.faust.stages import cut
 from semantics.pipeline import Pipeline, sources, timed
 
+SESSION_TIMEOUT_S = 6.0
+"""The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
+FETCH_RECORDS = 8000
 ROW_FORMAT = 1
 """To be raised when rows are encoded otherwise: state in another format is refused, not misread."""
 

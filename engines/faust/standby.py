@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -50,11 +50,6 @@ class Standbys:
         for place, store in self._stores.items():
             consumer.seek(place, store.read_to)
         self._following = asyncio.create_task(self._follow(consumer), name="standbys")
-
-    @property
-    def copies(self) -> Collection[TopicPartition]:
-        """The changelog partitions that are followed."""
-        return self._stores.keys()
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         readers = {place: Reader(store, transactional=True) for place, store in self._stores.items()}

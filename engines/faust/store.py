@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,13 @@ class Store:
         """Note that the files are damaged: `open_store` will not use them again."""
         (self.path / _CONDEMNED).touch()
 
-    def settle(self, record: bytes, read_to: int) -> None:
-        """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit."""
+    def settle(self, record: bytes, read_to: int, changed: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit.
+
+        `changed`: all that `rows.changes()` yields, since whoever wrote the changelog has encoded it already.
+        """
         batch = WriteBatch(raw_mode=True)
-        for key, data in self.rows.changes():
+        for key, data in changed:
             _write(batch, self._rows, key, data)
         for key, data in self.rows.due_changes():
             _write(batch, self._due, key, data)
@@ -183,6 +186,10 @@ class Store:
     def committed(self, key: bytes) -> bytes | None:
         """Return a row as the last commit left it."""
         return self._rows.get(key)
+
+    def count(self) -> int:
+        """Return the number of committed rows."""
+        return sum(1 for _ in self._rows.scan(b"", LAST))
 
     def size(self) -> tuple[int, int, int]:
         """Return the committed rows, their bytes (keys and values), and the bytes on disk."""

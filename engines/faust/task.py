@@ -268,7 +268,8 @@ class Task:
         said, number = (*self._outputs, self._dead), self.committed.commits + 1
         if self._carrier is not None:
             self._carrier.mark(self._program.announced, number)
-        for key, data in self.store.rows.changes():
+        changed = list(self.store.rows.changes())
+        for key, data in changed:
             self._logged_bytes += changelog.append(ROW + key, data)
         saved = self._saved(number)
         record = saved.encode()
@@ -287,7 +288,7 @@ class Task:
             await self._at(CrashPoint.AFTER_SINK, wrote)
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_COMMIT, wrote)
-        self.store.settle(record, wrote[changelog.place])
+        self.store.settle(record, wrote[changelog.place], changed)
         if not self._transactional:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
@@ -318,7 +319,7 @@ class Task:
         self._changelog.seal()
         await self._writer.send(self._changelog, self._changelog.full())
         wrote = await self._writer.acknowledged()
-        self.store.settle(record, wrote[self._changelog.place])
+        self.store.settle(record, wrote[self._changelog.place], ())
 
     def _blame(self, error: Exception) -> None:
         """See to it that a store whose files are damaged is not used again: whoever comes next reads the changelog."""

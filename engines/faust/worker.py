@@ -118,7 +118,7 @@ def _standing(task: Task) -> Standing:
         late=committed.late,
         duplicates=committed.duplicates,
         dead=committed.dead,
-        rows=task.store.size()[0],
+        rows=task.store.count(),
         restored=task.restored,
     )
 

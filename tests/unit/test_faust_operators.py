@@ -364,7 +364,7 @@ class Run:
         self.record = self.program.save({})
         if self.store is not None:
             self.changelog.update(self.table.changes())
-            self.store.settle(self.record.encode(), 0)
+            self.store.settle(self.record.encode(), 0, self.store.rows.changes())
 
     def crash(self, *, wipe: bool) -> None:
         """Lose what is not committed; with `wipe` the store too, which then comes back from the changelog."""

@@ -91,7 +91,7 @@ def test_it_is_an_ordered_map_with_commits(
                         changelog.pop(changed)
                     else:
                         changelog[changed] = int(data)
-                store.settle(b"{}", 1)
+                store.settle(b"{}", 1, store.rows.changes())
                 follower.restore(changes, b"{}", 1)
                 committed = dict(model)
                 assert changelog == {prefix + key: v for prefix in prefixes for key, v in committed.items()}

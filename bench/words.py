@@ -99,8 +99,9 @@ def _window(window: Window) -> str:
         case _:
             assert_never(window)
     offset = f", offset {seconds(window.offset)}" if not isinstance(window, Session) and window.offset else ""
+    cut = f", cut every {seconds(window.longest)}" if isinstance(window, Session) and window.longest else ""
     grace = f", grace {seconds(window.grace)}" if window.grace else ""
-    return f"{kind}{offset}{grace}"
+    return f"{kind}{cut}{offset}{grace}"
 
 
 def _input(stream: Stream) -> str:

@@ -169,8 +169,10 @@ class Session:
         emit: Emit,
         *,
         final: bool,
+        longest_us: int | None = None,
     ) -> None:
         assert rows.due is not None
+        self._longest = longest_us
         self._gap = gap_us if isinstance(gap_us, int) else 0
         self._gap_of = None if isinstance(gap_us, int) else gap_us
         self._grace, self._dues = grace_us, rows.due
@@ -188,15 +190,23 @@ class Session:
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         assert event.t is not None
-        start, gap = event.t, self._gap
+        start = first = event.t
+        gap = self._gap
         if self._gap_of is not None and (gap := self._gap_of(event)) <= 0:
             return None
         kafka, json, group = self._names[event.k]
         end = reach = start + gap
+        if self._longest is not None:
+            cut = start - start % self._longest + self._longest
+            # What touches across a cut is not met: at this end of the span, and where it begins.
+            if end >= cut:
+                end, reach = cut, cut - 1
+            if start == cut - self._longest:
+                first += 1
         ends = self._ends_of(group)
         merged = []
         for other in ends:
-            if other >= event.t:
+            if other >= first:
                 session = self._rows.get(group + time_key(other))
                 assert session is not None, "a session that is open without its row"
                 if session[0] <= reach:

@@ -109,8 +109,9 @@ def operator_of(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Ope
                 case algebra.Hopping(size, slide, offset=offset, grace=grace):
                     span = Span(us(size), us(slide), us(offset), us(grace))
                     return Windows(span, sums, rows, names, emit, final=final, top=top)
-                case algebra.Session(gap, grace=grace):
-                    return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final)
+                case algebra.Session(gap, grace=grace, longest=longest):
+                    longest_us = None if longest is None else us(longest)
+                    return Session(_gap_us(gap), us(grace), sums, rows, names, emit, final=final, longest_us=longest_us)
                 case unknown:
                     assert_never(unknown)
         case _:

@@ -41,6 +41,7 @@ BUGS = {
         Parts(windows=flaws.MinMaxWindows, sessions=flaws.MinMaxSessions, running=flaws.MinMaxRunning),
     ),
     "session-start-lost": Bug("a merged session starts where its latest part does", Parts(sessions=flaws.StartLost)),
+    "session-uncut": Bug("a session grows for as long as events come", Parts(sessions=flaws.NeverCut)),
     "one-session": Bug("all open sessions of a key are one", Parts(sessions=flaws.OneSession)),
     "bridge-one-neighbour": Bug(
         "an event between two sessions merges with one of them", Parts(sessions=flaws.OneNeighbour)

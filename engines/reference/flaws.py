@@ -155,6 +155,14 @@ class OneSession(Sessions):
         return list(spans)
 
 
+class NeverCut(Sessions):
+    """Lets a session grow for as long as events come."""
+
+    def cut_after(self, time_us: int) -> int:
+        del time_us
+        return NEVER
+
+
 class OneNeighbour(Sessions):
     """Merges an event with one of the two sessions that it bridges."""
 

@@ -128,6 +128,11 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
             groups = frame.groupBy(_windows(size, size, offset), "k")
         case Hopping(size, slide, offset=offset):
             groups = frame.groupBy(_windows(size, slide, offset), "k")
+        case Session(gap, longest=timedelta() as longest):
+            # Between two cuts sessions are apart, as those of two keys are; and each ends at the cut by its own gap.
+            left = us(longest) - sf.pmod(_micros("t"), sf.lit(us(longest)))
+            ends = sf.session_window("t", sf.concat(sf.least(_gap_us(gap, longest), left), sf.lit(" microseconds")))
+            groups = frame.groupBy(ends.alias("w"), "k", (_micros("t") + left).alias("cut"))
         case Session(gap):
             groups = frame.groupBy(sf.session_window("t", _gap(gap)).alias("w"), "k")
         case None:
@@ -177,6 +182,14 @@ def _gap(gap: timedelta | Expr) -> Any:
     if isinstance(gap, timedelta):
         return _interval(gap)
     return sf.concat(_column(gap).cast("string"), sf.lit(" seconds"))
+
+
+def _gap_us(gap: timedelta | Expr, longest: timedelta) -> Column:
+    """Return a gap in microseconds, zero if null; above `longest` it need not be exact, and must not overflow."""
+    if isinstance(gap, timedelta):
+        return sf.lit(us(gap)).cast("bigint")
+    seconds = sf.greatest(_column(gap), sf.lit(0).cast("bigint"))
+    return sf.least(seconds, sf.lit(us(longest) // 1_000_000 + 1).cast("bigint")) * 1_000_000
 
 
 def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:

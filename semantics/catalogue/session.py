@@ -18,6 +18,11 @@ _GRACE = Aggregate(Source(delay=s(0)), window=Session(s(10), grace=s(5)))
 _OWN_GAPS = Aggregate(Source(delay=s(30)), window=Session(VALUE))
 _OWN_GAPS_NOW = Aggregate(Source(delay=s(0)), window=Session(VALUE))
 
+
+def _cut(delay: float) -> Aggregate:
+    return Aggregate(Source(delay=s(delay)), window=Session(s(10), longest=s(60)))
+
+
 EXPECTATIONS = [
     Expectation(
         "SW-01",
@@ -257,5 +262,45 @@ EXPECTATIONS = [
         timeline=script("a=20@0 a=1@5", Restart(wipe_state=True), "a=1@20", "z=1@60"),
         demand=after([], [], [], ["a[0,21)=3"]),
         because="What an event asked for is part of the state, not of the event.",
+    ),
+    Expectation(
+        "SW-30",
+        "a session that never pauses is cut at its longest, and comes out there",
+        pipeline=_cut(delay=0),
+        timeline=script("a@0 a@9 a@18 a@27 a@36 a@45 a@54", "a@63 a@72", "z@200"),
+        demand=after([], ["a[0,60)=7", "state:1"], ["a[63,82)=2"]),
+        because="A robot's visit never ends: nobody would ever be told of it.",
+    ),
+    Expectation(
+        "SW-31",
+        "where a session is cut does not depend on the order of its events",
+        pipeline=_cut(delay=70),
+        timeline=script("a@63 a@54 a@9", "a@45 a@27 a@18", "a@36 a@0", "z@300"),
+        demand=after([], [], [], ["a[0,60)=7", "a[63,73)=1"]),
+        because="Cut so long after its first event, each earlier one that still comes would move every cut behind it.",
+    ),
+    Expectation(
+        "SW-32",
+        "what touches across a cut stays apart: an event exactly there begins the next session",
+        pipeline=_cut(delay=20),
+        timeline=script("a@59 a@60", "z@200"),
+        demand=after(["state:2"], ["a[59,60)=1", "a[60,70)=1"]),
+        because="Else whatever touches would make one session again of what was cut.",
+    ),
+    Expectation(
+        "SW-33",
+        "no event's own gap leads past the cut, not across the loss of the disk either",
+        pipeline=Aggregate(Source(delay=s(0)), window=Session(VALUE, longest=s(60))),
+        timeline=script("a=100@30", Restart(wipe_state=True), "b=1@59.5", "c=1@60"),
+        demand=after([], [], [], ["a[30,60)=1", "b[59.5,60)=1"]),
+        because="One broken gap must not keep a session open for a year.",
+    ),
+    Expectation(
+        "SW-34",
+        "what comes for a part that is over is late, though its visit goes on",
+        pipeline=_cut(delay=0),
+        timeline=script("a@55", "a@62", "a@57", "z@200"),
+        demand=after([], ["a[55,60)=1"], ["late:1"], ["a[62,72)=1"]),
+        because="A result that was final stays so: the part behind the cut is another session.",
     ),
 ]

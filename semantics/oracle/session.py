@@ -13,7 +13,7 @@ from semantics.oracle.simple import evaluate
 from semantics.pipeline import Aggregate, Session
 from semantics.rows import WindowRow
 from semantics.rules import Rules, SessionLateness, SessionTouch
-from semantics.time import us
+from semantics.time import T0_US, us
 from semantics.timeline import Event
 
 
@@ -35,6 +35,7 @@ class Sessions(Aggregating):
     def __init__(self, pipeline: Aggregate, window: Session, rules: Rules) -> None:
         super().__init__(pipeline, rules)
         self.gap, self.grace_us = window.gap, us(window.grace)
+        self.longest_us = None if window.longest is None else us(window.longest)
         self._spans: dict[str | None, list[Span]] = {}
         self._changed: list[Span] = []
 
@@ -44,11 +45,12 @@ class Sessions(Aggregating):
 
     def add(self, event: Event, before: int) -> Missed | None:
         time_us = time_of(event)
-        own_end = time_us + self.gap_us(event)
+        cut = self.cut_after(time_us)
+        own_end = min(time_us + self.gap_us(event), cut)
         if own_end <= time_us:
             return None
         others = self._spans.get(event.key, [])
-        met = self.met(others, time_us, own_end)
+        met = self.met([span for span in others if self.cut_after(span.start_us) == cut], time_us, own_end)
         end = max(own_end, *(span.end_us for span in met)) if met else own_end
         judged = own_end if self.rules.session_lateness is SessionLateness.OWN_SPAN else end
         if self.is_late(time_us, judged, before):
@@ -61,6 +63,10 @@ class Sessions(Aggregating):
         if self.updates:
             self._changed = [*(span for span in self._changed if span not in met), merged]
         return None
+
+    def cut_after(self, time_us: int) -> int:
+        """Return the first instant after this one at which every session ends; never, if none is too long."""
+        return NEVER if self.longest_us is None else time_us - (time_us + T0_US) % self.longest_us + self.longest_us
 
     def met(self, spans: Sequence[Span], start_us: int, end_us: int) -> list[Span]:
         """Return the sessions that a span of the same key becomes one with."""

@@ -54,10 +54,15 @@ class Session:
 
     A session is final at watermark >= end + grace. The gap may be each event's own: an expression that yields seconds.
     A session then ends at the highest t + gap; an event whose gap is not above zero, or null, counts as filtered.
+
+    `longest`: every session is cut at the multiples of it since 1970-01-01T00:00:00Z, where one ends and what follows
+    is another, so that none is longer. Counted from its first event it could not be: an earlier one that arrives later
+    would move every cut after it, and only who has kept each event could cut again.
     """
 
     gap: timedelta | Expr
     grace: timedelta = field(default=ZERO, kw_only=True)
+    longest: timedelta | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if isinstance(self.gap, timedelta):
@@ -65,6 +70,12 @@ class Session:
         else:
             yields(self.gap, Kind.INTEGER, "A session's gap")
         not_negative(self.grace, "a session's grace")
+        if self.longest is not None:
+            positive(self.longest, "the longest session")
+            if isinstance(self.gap, timedelta) and self.longest < self.gap:
+                raise InvalidPipeline(
+                    f"A session of one event is as long as its gap, {self.gap}: the longest cannot be {self.longest}."
+                )
 
 
 Window: TypeAlias = Tumbling | Hopping | Session

@@ -106,7 +106,8 @@ def windows(draw: st.DrawFn) -> Window:
             return Hopping(2 * size * half, slide * half, offset=offset, grace=draw(GRACES))
         case _:
             gaps: list[timedelta | Expr] = [2 * size * half, 2 * size * half, VALUE, expr(VALUE, "*", 4)]
-            return Session(draw(st.sampled_from(gaps)), grace=draw(GRACES))
+            longest = draw(st.none() | st.integers(size, 3 * size).map(lambda n: 2 * n * half))
+            return Session(draw(st.sampled_from(gaps)), grace=draw(GRACES), longest=longest)
 
 
 WINDOWS = windows()

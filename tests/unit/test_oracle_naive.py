@@ -120,17 +120,25 @@ def windowed(events: Sequence[Event], window: Tumbling | Hopping) -> list[Row]:
     return rows
 
 
-def sessions(events: Sequence[Event], gap_us: int) -> list[Row]:
-    """Return the rows of all runs of events of one key that are no farther apart than the gap."""
+def sessions(events: Sequence[Event], gap_us: int, longest_us: int = 1 << 60) -> list[Row]:
+    """Return the rows of all runs of events of one key that are no farther apart than the gap, nor behind a cut."""
+
+    def part(event: Event) -> int:
+        return (T0_US + at(event)) // longest_us
+
+    def end(event: Event) -> int:
+        return min(at(event) + gap_us, (part(event) + 1) * longest_us - T0_US)
+
     rows: list[Row] = []
     for key, group in by_key(events).items():
         runs: list[list[Event]] = []
         for event in group:
-            if runs and at(event) - at(runs[-1][-1]) <= gap_us:
+            before = runs[-1][-1] if runs else None
+            if before and at(event) - at(before) <= gap_us and part(event) == part(before):
                 runs[-1].append(event)
             else:
                 runs.append([event])
-        rows += [WindowRow(key, at(run[0]), at(run[-1]) + gap_us, aggregated(run)) for run in runs]
+        rows += [WindowRow(key, at(run[0]), end(run[-1]), aggregated(run)) for run in runs]
     return rows
 
 
@@ -193,11 +201,20 @@ def test_windows_that_update_end_as_the_final_ones(
 
 
 @settings(max_examples=150, deadline=None)
-@given(scripts(), st.integers(1, 12), st.integers(0, 5), st.sampled_from([*RULES, ONE_PARTITION_RULES]))
-def test_sessions(script: tuple[Timeline, list[Event]], gap_us: int, grace_us: int, rules: Rules) -> None:
+@given(
+    scripts(),
+    st.integers(1, 12),
+    st.integers(0, 5),
+    st.none() | st.integers(0, 20),
+    st.sampled_from([*RULES, ONE_PARTITION_RULES]),
+)
+def test_sessions(
+    script: tuple[Timeline, list[Event]], gap_us: int, grace_us: int, more_us: int | None, rules: Rules
+) -> None:
     timeline, events = script
-    expected = Counter(sessions(events, gap_us))
-    pipeline = Aggregate(source(), ALL, window=Session(micros(gap_us), grace=micros(grace_us)))
+    longest = None if more_us is None else micros(gap_us + more_us)
+    expected = Counter(sessions(events, gap_us, 1 << 60 if more_us is None else gap_us + more_us))
+    pipeline = Aggregate(source(), ALL, window=Session(micros(gap_us), grace=micros(grace_us), longest=longest))
     assert all(rows == expected for rows in final_rows(pipeline, (*timeline, Flush(END_US)), rules))
 
 

@@ -64,6 +64,7 @@ POSITIVE = Filter(CLOCKED, expr(VALUE, ">", 0))
         (lambda: Source(delay=s(-1)), "cannot run ahead"),
         (lambda: Tumbling(s(0)), "a window's size must be above zero"),
         (lambda: Session(s(-1)), "a session's gap must be above zero"),
+        (lambda: Session(s(10), longest=s(9)), "the longest cannot be 0:00:09"),
         (lambda: Aggregate(CLOCKED, (), window=Tumbling(s(1))), "at least one function"),
         (lambda: Aggregate(CLOCKED, (Function.SUM,) * 2, window=Tumbling(s(1))), "each once"),
         (lambda: Aggregate(CLOCKED), "never closes: say emit=Emit.UPDATE"),

@@ -60,6 +60,7 @@ BUG_CAUGHT_BY = {
     "late-by-event-time": {"WM-04", "SW-07", "TW-08"},
     "min-max-exchanged": {"TW-16", "SW-20"},
     "session-start-lost": {"SW-03", "SW-08"},
+    "session-uncut": {"SW-30", "SW-32", "SW-34"},
     "one-session": {"SW-19", "SW-02"},
     "bridge-one-neighbour": {"SW-03", "ST-06"},
     "low-bound-exclusive": {"SSJ-01", "SSJ-14"},

@@ -174,7 +174,7 @@ def test_nothing_breaks_out_and_the_page_stays_small(tmp_path: Path, hostile: st
     page = "".join(Page(data).text)
     assert len(data) < 2_000_000
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ud800-\udfff]", page)
-    assert "49" not in re.findall(r"7\*7|\b49\b", page)
+    assert "49049" not in page
     if hostile.startswith("x"):
         assert "(1000000 characters)" in page
 

@@ -1,4 +1,4 @@
-"""The algebra: what a job computes, as a tree of frozen values.
+"""The nodes: what reads what, and what they refuse at construction.
 
 Any node may feed any other: a row that feeds one is an event to it. Whatever the contract says of time, closing and
 lateness, and of the event that a row makes, stands in `semantics/README.md`. Errors: `InvalidPipeline` at construction.
@@ -6,17 +6,17 @@ lateness, and of the event that a row makes, stands in `semantics/README.md`. Er
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from enum import Enum
 from typing import TypeAlias
 
 from semantics.errors import InvalidPipeline
-from semantics.expr import Expr, Kind, kind, sides
+from semantics.expr import Expr, Kind
+from semantics.pipeline.checks import not_negative, positive, yields
+from semantics.pipeline.choices import AsOf, Emit, Function, How, PairTime
+from semantics.pipeline.windows import Hopping, Tumbling, Window
 from semantics.time import us
-
-_ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Source:
         if self.delay is None and (self.late_output or self.future is not None):
             raise InvalidPipeline("What is late, or too early, is said by a clock: give the source a delay.")
         if self.future is not None:
-            _positive(self.future, "a future guard")
+            positive(self.future, "a future guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Filter:
 
     def __post_init__(self) -> None:
         _reads(self.input)
-        _yields(self.where, Kind.TRUTH, "A filter's condition")
+        yields(self.where, Kind.TRUTH, "A filter's condition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Select:
 
     def __post_init__(self) -> None:
         _reads(self.input)
-        _yields(self.value, Kind.INTEGER, "A value")
+        yields(self.value, Kind.INTEGER, "A value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class KeyBy:
 
     def __post_init__(self) -> None:
         _reads(self.input)
-        _yields(self.key, Kind.TEXT, "A key")
+        yields(self.key, Kind.TEXT, "A key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Watermark:
     delay: timedelta
 
     def __post_init__(self) -> None:
-        _not_negative(self.delay, "a watermark's delay")
+        not_negative(self.delay, "a watermark's delay")
         if clocked(self.input):
             raise InvalidPipeline("There is a clock already: leave out the sources' delay, or this Watermark.")
         for node in nodes(self.input):
@@ -135,97 +135,6 @@ class Watermark:
 
 Stream: TypeAlias = "Source | Filter | Select | KeyBy | Explode | Union | Watermark | Stateful"
 """Any node: what another one reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tumbling:
-    """Windows [k*size + offset, (k+1)*size + offset) since 1970-01-01T00:00:00Z, earlier times too.
-
-    A window is final, and an event late for it, at watermark >= end + grace.
-    """
-
-    size: timedelta
-    offset: timedelta = field(default=_ZERO, kw_only=True)
-    grace: timedelta = field(default=_ZERO, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _positive(self.size, "a window's size")
-        _within(self.offset, self.size)
-        _not_negative(self.grace, "a window's grace")
-
-
-@dataclass(frozen=True, slots=True)
-class Hopping:
-    """Windows of `size` that start every `slide`; an event belongs to all that hold it."""
-
-    size: timedelta
-    slide: timedelta
-    offset: timedelta = field(default=_ZERO, kw_only=True)
-    grace: timedelta = field(default=_ZERO, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _positive(self.size, "a window's size")
-        _positive(self.slide, "a window's slide")
-        if self.slide > self.size:
-            raise InvalidPipeline(
-                f"A slide of {self.slide} leaves holes between windows of {self.size}: events would be lost."
-            )
-        _within(self.offset, self.slide)
-        _not_negative(self.grace, "a window's grace")
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """Spans [t, t+gap) of one key that overlap or touch are one session, while the earlier one is not final.
-
-    A session is final at watermark >= end + grace. The gap may be each event's own: an expression that yields seconds.
-    A session then ends at the highest t + gap; an event whose gap is not above zero, or null, counts as filtered.
-    """
-
-    gap: timedelta | Expr
-    grace: timedelta = field(default=_ZERO, kw_only=True)
-
-    def __post_init__(self) -> None:
-        if isinstance(self.gap, timedelta):
-            _positive(self.gap, "a session's gap")
-        else:
-            _yields(self.gap, Kind.INTEGER, "A session's gap")
-        _not_negative(self.grace, "a session's grace")
-
-
-Window: TypeAlias = Tumbling | Hopping | Session
-
-
-class Function(Enum):
-    """Aggregate functions; the value is the result's name in rows and notation."""
-
-    COUNT = "n"
-    SUM = "sum"
-    MIN = "min"
-    MAX = "max"
-    AVG = "avg"
-    """The 64-bit float nearest to the exact sum divided by the count: it is rounded once, when it is shown."""
-    FIRST = "first"
-    """The value of the earliest event; of those at one time, the first to arrive."""
-    LAST = "last"
-    """The value of the latest event; of those at one time, the last to arrive."""
-    COLLECT = "collect"
-    """The values in the order of event time, then of arrival: the earliest `Aggregate.at_most`, none after them. So
-    what is kept does not depend on the order of arrival, and state is bounded."""
-
-    @property
-    def timed(self) -> bool:
-        """Return whether it asks when an event was."""
-        return self in (Function.FIRST, Function.LAST, Function.COLLECT)
-
-
-class Emit(Enum):
-    """When an aggregate speaks."""
-
-    FINAL = "final"
-    """Once, when its window closes."""
-    UPDATE = "update"
-    """Changed rows as they change; nothing at close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,50 +169,13 @@ class Aggregate:
             if self.top < 1 or not fixed or self.functions[0] is Function.COLLECT:
                 raise InvalidPipeline("The top ones, at least one, are of a fixed window's final rows, by a number.")
         if self.ttl is not None:
-            _not_negative(self.ttl, "a ttl")
+            not_negative(self.ttl, "a ttl")
             if self.window is not None or not clocked(self.input):
                 raise InvalidPipeline("A ttl ends what has no window, by the watermark: give the source a delay.")
         if self.window is None and self.emit is Emit.FINAL:
             raise InvalidPipeline("An aggregate without a window never closes: say emit=Emit.UPDATE.")
         if self.window is not None and self.emit is Emit.FINAL and not clocked(self.input):
             raise InvalidPipeline("A window closes by the watermark: give its source a delay.")
-
-
-class How(Enum):
-    """Which unmatched rows of a join come out, padded with nulls."""
-
-    INNER = "inner"
-    LEFT = "left"
-    RIGHT = "right"
-    FULL = "full"
-    SEMI = "semi"
-    """No pairs: each left event once, as it is, as soon as it has a partner."""
-    ANTI = "anti"
-    """No pairs: each left event, as it is, once it can have no partner any more."""
-
-    @property
-    def pairs(self) -> bool:
-        """Return whether rows are pairs; else they are left events."""
-        return self not in (How.SEMI, How.ANTI)
-
-    @property
-    def keeps_left(self) -> bool:
-        """Return whether unmatched left rows come out."""
-        return self in (How.LEFT, How.FULL, How.ANTI)
-
-    @property
-    def keeps_right(self) -> bool:
-        """Return whether unmatched right rows come out."""
-        return self in (How.RIGHT, How.FULL)
-
-
-class PairTime(Enum):
-    """What time a pair has for the operator that follows. A row without partner has its own."""
-
-    LATER = "later"
-    """The later of both: that of the event that made it a pair, where nothing is out of order."""
-    LEFT = "left"
-    RIGHT = "right"
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +210,7 @@ class Join:
         if self.window is not None and (self.lo is not None or self.hi is not None or self.window.grace):
             raise InvalidPipeline("A windowed join's bounds are its windows, without grace: leave out lo and hi.")
         if self.where is not None:
-            _yields(self.where, Kind.TRUTH, "A join's condition", {"left", "right"})
+            yields(self.where, Kind.TRUTH, "A join's condition", {"left", "right"})
         if self.window is None and (
             (self.how.keeps_left and self.hi is None) or (self.how.keeps_right and self.lo is None)
         ):
@@ -373,7 +245,7 @@ class Dedup:
 
     def __post_init__(self) -> None:
         _reads(self.input)
-        _not_negative(self.horizon, "a dedup's horizon")
+        not_negative(self.horizon, "a dedup's horizon")
         if not clocked(self.input):
             raise InvalidPipeline("What was seen is forgotten by the watermark: give the source a delay.")
 
@@ -394,7 +266,7 @@ class Upsert:
     def __post_init__(self) -> None:
         _reads(self.input)
         if self.gone is not None:
-            _yields(self.gone, Kind.TRUTH, "What deletes a key")
+            yields(self.gone, Kind.TRUTH, "What deletes a key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,19 +282,9 @@ class Absence:
 
     def __post_init__(self) -> None:
         _reads(self.input)
-        _positive(self.after, "how long a key is silent")
+        positive(self.after, "how long a key is silent")
         if not clocked(self.input):
             raise InvalidPipeline("That nothing came is said by the watermark: give the source a delay.")
-
-
-class AsOf(Enum):
-    """Which version of a table an event meets."""
-
-    ARRIVAL = "arrival"
-    """The latest that has arrived: at once, and nothing is late. The table has no clock."""
-    EVENT_TIME = "event-time"
-    """The latest whose time is not after the event's: once the watermark is past the event's time, when no other one
-    can come. An event, or a version, with time < watermark is late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,7 +306,7 @@ class Lookup:
         if self.how not in (How.INNER, How.LEFT):
             raise InvalidPipeline(f"A lookup is inner or left, not {self.how.value}: a table's rows do not come out.")
         if self.gone is not None:
-            _yields(self.gone, Kind.TRUTH, "What deletes a key")
+            yields(self.gone, Kind.TRUTH, "What deletes a key")
         if self.as_of is AsOf.ARRIVAL and clocked(self.table):
             raise InvalidPipeline("By arrival, no version is late: leave out the table's delay.")
         if self.as_of is AsOf.EVENT_TIME and not (clocked(self.input) and clocked(self.table)):
@@ -486,11 +348,6 @@ def sources(pipeline: Pipeline) -> tuple[Source, ...]:
     return tuple(node for node in nodes(pipeline) if isinstance(node, Source))
 
 
-def rekeyed(pipeline: Pipeline) -> bool:
-    """Return whether any node replaces the key."""
-    return any(isinstance(node, KeyBy) for node in nodes(pipeline))
-
-
 def clocked(node: Pipeline) -> bool:
     """Return whether there is a watermark behind this node."""
     match node:
@@ -508,66 +365,6 @@ def clocked(node: Pipeline) -> bool:
         case _:
             # With one clock only, a pair can be as old as what comes in on the other side: nothing can be promised.
             return all(map(clocked, inputs(node)))
-
-
-def clock(node: Pipeline) -> int | None:
-    """Return the delay of the node's clock in microseconds, the longest of several; None without a watermark."""
-    return max(map(us, delays(node))) if clocked(node) else None
-
-
-def delays(node: Pipeline) -> set[timedelta]:
-    """Return how far the clocks of a node are behind."""
-    clocks = [below.delay for below in nodes(node) if isinstance(below, Source | Watermark)]
-    return {delay for delay in clocks if delay is not None}
-
-
-def held_back_us(node: Pipeline) -> int:
-    """Return how far a node's output watermark stands behind its own, in microseconds."""
-    match node:
-        case Aggregate(window=window) if window is not None:
-            return us(window.grace)
-        case Join(lo=lo, hi=hi):
-            return max(0, 0 if hi is None else us(hi), 0 if lo is None else -us(lo))
-        case _:
-            return 0
-
-
-def timed(pipeline: Pipeline) -> frozenset[str]:
-    """Return the inputs whose events need a time: a clock, window, function, join or dedup on their way asks for it."""
-
-    def asks(node: Pipeline) -> bool:
-        match node:
-            case Source(delay=delay):
-                return delay is not None
-            case Aggregate(functions=functions, window=window):
-                return window is not None or any(function.timed for function in functions)
-            case _:
-                return isinstance(node, Watermark | Join | Dedup | Upsert | Absence | Lookup)
-
-    return frozenset(source.name for node in nodes(pipeline) if asks(node) for source in sources(node))
-
-
-def steps(stream: Pipeline) -> tuple[Step, ...]:
-    """Return the nodes above the `origin` of a stream, in the order in which an event meets them."""
-    met: list[Step] = []
-    while isinstance(stream, Filter | Select | KeyBy | Explode | Watermark):
-        met.append(stream)
-        stream = stream.input
-    return tuple(reversed(met))
-
-
-def origin(stream: Pipeline) -> Source | Union | Stateful:
-    """Return the source, union or operator that a stream comes from, through nothing but steps."""
-    while isinstance(stream, Filter | Select | KeyBy | Explode | Watermark):
-        stream = stream.input
-    return stream
-
-
-def flat(pipeline: Pipeline) -> bool:
-    """Return whether at most one operator, at the end, reads sources through filters, selects and key_bys alone."""
-    *below, last = nodes(pipeline)
-    plain = Source | Filter | Select | KeyBy
-    return isinstance(last, plain | Stateful) and all(isinstance(node, plain) for node in below)
 
 
 def _reads(stream: Pipeline) -> None:
@@ -589,27 +386,3 @@ def _apart(streams: tuple[Pipeline, ...], what: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidPipeline(f"{what} read input {name!r}: name them apart.")
-
-
-def _yields(expression: Expr, wanted: Kind, what: str, of: Collection[str] = ("",)) -> None:
-    found = kind(expression)
-    if found is not wanted:
-        raise InvalidPipeline(f"{what} must be {wanted.value}, and {expression} is {found.value}.")
-    if not sides(expression) <= {*of}:
-        whose = "says left. or right. before each field" if "left" in of else "has one event to read: no left, no right"
-        raise InvalidPipeline(f"{what} {whose}: {expression}.")
-
-
-def _within(offset: timedelta, period: timedelta) -> None:
-    if not _ZERO <= offset < period:
-        raise InvalidPipeline(f"A window's offset lies in [0, {period}): {offset} is the same as {offset % period}.")
-
-
-def _not_negative(duration: timedelta, what: str) -> None:
-    if duration < _ZERO:
-        raise InvalidPipeline(f"{what} must not be negative, and is {duration}.")
-
-
-def _positive(duration: timedelta, what: str) -> None:
-    if duration <= timedelta(0):
-        raise InvalidPipeline(f"{what} must be above zero, not {duration}.")

@@ -146,8 +146,8 @@ class ValueBound(Enum):
 
     NOTHING = "nothing"
     IS_A_TIME = "is-a-time"
-    """That many seconds since 1970, to which the side's rows are given up at most, and what follows the join may close:
-    below a number of this decade none is ever unmatched or forgotten."""
+    """That many seconds since 1970, up to which the side's rows are given up at most: those of this decade never are,
+    unless the number is that large."""
 
 
 class DedupForget(Enum):

@@ -17,7 +17,16 @@ from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
 from semantics.oracle.simple import evaluate
 from semantics.pipeline import How, Join, PairTime, clocked
 from semantics.rows import EventRow, PairRow, Ref, Row
-from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, OwnConditionFalse, RowLateness, Rules, ValueBound
+from semantics.rules import (
+    JoinClock,
+    LateOuterRow,
+    NullJoinKey,
+    OuterNull,
+    OwnConditionFalse,
+    RowLateness,
+    Rules,
+    ValueBound,
+)
 from semantics.time import T0_US, us
 from semantics.timeline import Event
 
@@ -251,7 +260,8 @@ def taken_for_times(join: Join, *names: str) -> int:
         if kept and name in names and join.window is None
         for number, exclusive in lower_bounds(join.where, name)
     )
-    return min((number * 1_000_000 - (0 if exclusive else 1_000) - T0_US for number, exclusive in bounds), default=NEVER)
+    times = (number * 1_000_000 - (0 if exclusive else 1_000) - T0_US for number, exclusive in bounds)
+    return min(times, default=NEVER)
 
 
 def _ref(row: Kept) -> Ref:

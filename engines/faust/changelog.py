@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from engines.faust.driver import Chunk
-from engines.faust.store import Store
+from engines.faust.store import Store, damaged
 
 ROW, TASK = b"r", b"t"
 POLL_MS = 200
@@ -31,7 +31,18 @@ class Reader:
         """Records so far."""
 
     def take(self, chunk: Chunk) -> None:
-        """Apply a chunk: all of it if transactional (what was aborted is not in it), else up to the last commit."""
+        """Apply a chunk: all of it if transactional (what was aborted is not in it), else up to the last commit.
+
+        A store whose files are damaged is condemned, and the error goes on.
+        """
+        try:
+            self._apply(chunk)
+        except Exception as error:
+            if damaged(error):
+                self._store.condemn()
+            raise
+
+    def _apply(self, chunk: Chunk) -> None:
         record: bytes | None = None
         self.read += len(chunk)
         for message in chunk:

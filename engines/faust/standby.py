@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from engines.faust.changelog import POLL_MS, Reader, reading
-from engines.faust.store import Store
+from engines.faust.driver import Chunk
+from engines.faust.store import Store, damaged
 from engines.faust.task import die
 
 
@@ -22,6 +23,7 @@ class Standbys:
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
+        self._open: Mapping[TopicPartition, Callable[[], Store]] = {}
         self._stores: dict[TopicPartition, Store] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._following: asyncio.Task[None] | None = None
@@ -42,6 +44,7 @@ class Standbys:
         """Open the copies of these changelog partitions, and follow them from now on."""
         if not places:
             return
+        self._open = places
         opened = await asyncio.gather(*(asyncio.to_thread(opening) for opening in places.values()))
         self._stores = dict(zip(places, opened, strict=True))
         self._consumer = consumer = reading(self._bootstrap)
@@ -56,6 +59,25 @@ class Standbys:
         try:
             while True:
                 for place, chunk in (await consumer.getmany(timeout_ms=POLL_MS)).items():
-                    readers[place].take(chunk)
+                    if not _took(readers[place], chunk):
+                        readers[place] = Reader(self._anew(place), transactional=True)
+                        consumer.seek(place, self._stores[place].read_to)
         except Exception:
             await die()
+
+    def _anew(self, place: TopicPartition) -> Store:
+        """Replace a condemned copy by an empty one. At once: were this cut short, nobody would know who has it open."""
+        self._stores.pop(place).close()
+        self._stores[place] = again = self._open[place]()
+        return again
+
+
+def _took(reader: Reader, chunk: Chunk) -> bool:
+    """Apply a chunk; return False where the copy's files are damaged. Then nobody holds on to them any more."""
+    try:
+        reader.take(chunk)
+    except Exception as error:
+        if not damaged(error):
+            raise
+        return False
+    return True

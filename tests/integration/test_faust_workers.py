@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -168,6 +168,52 @@ async def test_a_standby_leaves_little_to_read(broker: str, tmp_path: Path, vari
         assert all(count <= most if most else count >= commits for count in restored), restored
         stage.everything()
         assert stage.seen == {key: list(range(1, commits + 2)) for key in "ab"}
+
+
+async def test_a_standby_whose_copy_is_damaged_reads_it_anew(broker: str, tmp_path: Path) -> None:
+    """It owns other tasks, which must not notice; and whoever takes over finds a copy that is whole."""
+    async with counting(broker, tmp_path, workers=2, variant="standby") as stage:
+        stage.send()
+        await stage.settle()
+        # What is opened again has its rows in files of blocks, and none of them in memory.
+        await stage.deployment.restart()
+        await stage.settle()
+        first, second = stage.workers
+        victim, survivor = (first, second) if await partitions(first, stage.job) else (second, first)
+        inherited = await partitions(victim, stage.job)
+        number = stage.workers.index(survivor)
+        assert hit(tmp_path, [f"state/*/{number}/{stage.job.name}/{partition}/*.sst" for partition in inherited])
+        stage.send()
+        await stage.settle()
+        await said(survivor, "read from the changelog again")
+        victim.kill()
+        await stage.deployment.scale(1)
+        stage.send()
+        await stage.settle()
+        restored = {task["partition"]: task["restored"] for task in await standings(survivor, stage.job)}
+        assert all(restored[partition] <= 3 for partition in inherited), restored
+        stage.everything()
+        assert stage.seen == {key: [1, 2, 3] for key in "ab"}
+
+
+async def partitions(worker: Child, job: Job) -> set[int]:
+    return {standing["partition"] for standing in await standings(worker, job)}
+
+
+def hit(folder: Path, patterns: Iterable[str]) -> int:
+    """Alter the first bytes of every file of blocks; return how many there are."""
+    files = [file for pattern in patterns for file in folder.glob(pattern)]
+    for file in files:
+        with file.open("r+b") as blocks:
+            blocks.write(b"\xff" * 16)
+    return len(files)
+
+
+async def said(worker: Child, words: str) -> None:
+    """Wait until a worker's log has these words."""
+    async with asyncio.timeout(WITHIN.total_seconds()):
+        while words not in worker.log.read_text():  # noqa: ASYNC110  (a file has no event for it)
+            await asyncio.sleep(0.05)
 
 
 async def standings(worker: Child, job: Job) -> list[dict[str, Any]]:

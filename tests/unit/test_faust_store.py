@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from engines.faust import store as stores
+from engines.faust.changelog import Reader
+from engines.faust.driver import Chunk
 from engines.faust.store import LAST, Caches, Store, damaged, open_store
 from engines.faust.tables import Layout
 
@@ -84,6 +87,21 @@ def test_a_damaged_block_is_met_and_remembered(tmp_path: Path) -> None:
     store.close()
     again = open_store(path, Caches(), LAYOUTS)
     assert (rows(again), again.read_to) == (0, 0)
+    again.close()
+
+
+def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> None:
+    """Else a worker that takes over a damaged copy would die of it again and again."""
+    path = filled(tmp_path / "0")
+    flip(path, "*.sst", 3000)
+    store = open_store(path, Caches(), LAYOUTS)
+    chunk = Chunk([SimpleNamespace(key=b"r%06d" % number, value=b"1", offset=9) for number in range(ROWS)], 9, 10)
+    with pytest.raises(Exception, match="Corruption") as met:
+        Reader(store, transactional=True).take(chunk)
+    del met
+    store.close()
+    again = open_store(path, Caches(), LAYOUTS)
+    assert again.read_to == 0
     again.close()
 
 

@@ -93,13 +93,12 @@ def test_a_damaged_block_is_met_and_remembered(tmp_path: Path) -> None:
 def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> None:
     """Else a worker that takes over a damaged copy would die of it again and again."""
     path = filled(tmp_path / "0")
-    flip(path, "*.sst", 10)
+    flip(path, "*.sst", 3000)
     store = open_store(path, Caches(), LAYOUTS)
     chunk = Chunk([SimpleNamespace(key=b"r%06d" % number, value=b"1", offset=9) for number in range(ROWS)], 9, 10)
-    try:
+    with pytest.raises(Exception, match="Corruption") as met:
         Reader(store, transactional=True).take(chunk)
-    except Exception as error:
-        assert damaged(error)
+    del met
     store.close()
     again = open_store(path, Caches(), LAYOUTS)
     assert again.read_to == 0

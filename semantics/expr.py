@@ -128,6 +128,18 @@ def own_conditions(where: Expr | None, side: str) -> tuple[Expr, ...]:
             return (where,) if sides(where) == {side} else ()
 
 
+def lower_bounds(where: Expr | None, side: str) -> tuple[tuple[int, bool], ...]:
+    """Return below which numbers the conditions on one side alone say that its value cannot lie, and if not at them."""
+    found = []
+    for condition in own_conditions(where, side):
+        match condition:
+            case Binary(Op.GREATER | Op.GREATER_EQUAL as op, Field("value"), Literal(int(number))):
+                found.append((number, op is Op.GREATER))
+            case Binary(Op.LESS | Op.LESS_EQUAL as op, Literal(int(number)), Field("value")):
+                found.append((number, op is Op.LESS))
+    return tuple(found)
+
+
 KEY = Field("key")
 ID = Field("id")
 VALUE = Field("value")

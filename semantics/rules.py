@@ -141,6 +141,15 @@ class OwnConditionFalse(Enum):
     AT_ONCE = "at-once"
 
 
+class ValueBound(Enum):
+    """What the condition that a side's own value be above a number says of time to a join's preserved side."""
+
+    NOTHING = "nothing"
+    IS_A_TIME = "is-a-time"
+    """That many seconds since 1970, up to which the side's rows are given up at most: those of this decade never are,
+    unless the number is that large."""
+
+
 class DedupForget(Enum):
     """When a dedup forgets an id that it has passed."""
 
@@ -257,6 +266,7 @@ class Rules:
     outer_null: OuterNull = OuterNull.AFTER_BOUND
     late_outer_row: LateOuterRow = LateOuterRow.DROP
     own_condition_false: OwnConditionFalse = OwnConditionFalse.AT_BOUND
+    value_bound: ValueBound = ValueBound.NOTHING
     dedup_forget: DedupForget = DedupForget.AFTER_HORIZON
     null_key: NullKey = NullKey.OWN_GROUP
     null_join_key: NullJoinKey = NullJoinKey.NO_MATCH

@@ -50,6 +50,7 @@ from semantics.rules import (
     Rules,
     SessionLateness,
     Sink,
+    ValueBound,
     WatermarkAdvance,
     WatermarkResolution,
     WatermarkScope,
@@ -76,6 +77,7 @@ RULES = Rules(
     join_clock=JoinClock.MINUS_1MS,
     row_lateness=RowLateness.AT_OR_BEFORE,
     own_condition_false=OwnConditionFalse.AT_ONCE,
+    value_bound=ValueBound.IS_A_TIME,
     session_lateness=SessionLateness.OWN_SPAN,
     dedup_forget=DedupForget.AT_HORIZON,
     null_join_key=NullJoinKey.MATCH_IN_FULL,
@@ -110,6 +112,8 @@ _SOURCES = {
     "bytes of their keys, null included; the optimizer filters null keys only from a side that is not preserved",
     "own_condition_false": f"{_STATEFUL}/join/StreamingSymmetricHashJoinExec.scala: a row that fails the condition on "
     "its own side is joined with nulls, and put out, when it comes (generateFilteredJoinedRow); it is not stored",
+    "value_bound": f"{_CATALYST}/analysis/StreamingJoinHelper.scala: getStateWatermarkFromLessThenPredicate asks that "
+    "a column be of the side whose state it bounds, not that it be its event time; of all bounds the lowest counts",
     "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
     "malformed JSON; the others are null",
     "null_time": f"{_CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
@@ -127,7 +131,10 @@ _FOLKLORE = (
     "does not do that: KIP-98 (https://cwiki.apache.org/confluence/display/KAFKA/KIP-98+-+Exactly+Once+Delivery+and+"
     "Transactional+Messaging): it fences earlier producers, and completes what they left open"
 )
-_REMEDIES = {"sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction"}
+_REMEDIES = {
+    "value_bound": "compute the condition as a column before the join, and name the column in it",
+    "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
+}
 _TITLES = {
     "": "",
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",

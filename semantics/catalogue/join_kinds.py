@@ -143,7 +143,7 @@ EXPECTATIONS = [
     Expectation(
         "SSJ-42",
         "a left row that fails the condition by itself comes out unmatched when all others do",
-        pipeline=_where(How.LEFT, LEFT_VALUE, ">", 0),
+        pipeline=_where(How.LEFT, LEFT_VALUE, "!=", 0),
         timeline=script("L:a=0@0", "R:a@1", "R:y@5", "L:x@5", "R:y@6", "L:x@6"),
         demand=after([], [], [], [], [], ["a(0,_)"]),
         because="Spark and Kafka Streams speak at once: the same rows, in another order and at another time.",
@@ -159,7 +159,7 @@ EXPECTATIONS = [
     Expectation(
         "SSJ-44",
         "in a full join both rows of a pair that fails the condition come out, each at its own bound",
-        pipeline=_where(How.FULL, LEFT_VALUE, ">", 0),
+        pipeline=_where(How.FULL, LEFT_VALUE, "!=", 0),
         timeline=script("L:a=0@0", "R:a@1", "R:y@2", "L:y@2", "R:y@60", "L:y@60"),
         demand=after([], [], [], ["a(_,1)", "y(2,2)"], [], ["a(0,_)", "y(60,60)"]),
         because="Nothing may be lost between two rows that do not fit.",
@@ -227,5 +227,21 @@ EXPECTATIONS = [
         timeline=script("L:a@1 L:b@2", Restart(wipe_state=True), "R:a@3", "R:y@10", "L:x@10"),
         demand=after([], [], ["a(1,3)"], [], ["b(2,_)"]),
         because="A half-joined window must come back with what was matched and what was not.",
+    ),
+    Expectation(
+        "SSJ-53",
+        "a left row that fulfils the condition by itself comes out unmatched like any other",
+        pipeline=_where(How.LEFT, LEFT_VALUE, ">", 0),
+        timeline=script("L:a@0", "R:y@60", "L:x@60"),
+        demand=after([], [], ["a(0,_)", "state:2"]),
+        because="Spark takes the number for a time, in 1970: no such row ever comes out, and none is forgotten.",
+    ),
+    Expectation(
+        "SSJ-54",
+        "on either side of a full join a condition on the value says nothing of time",
+        pipeline=_where(How.FULL, RIGHT_VALUE, ">=", -7),
+        timeline=script("R:a=-7@2", "L:a@3", "R:y@60", "L:x@60"),
+        demand=after([], [], ["a(_,2)"], ["a(3,_)"]),
+        because="What is a price and what an hour the names of the columns do not say.",
     ),
 ]

@@ -11,13 +11,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
-from semantics.expr import own_conditions
+from semantics.expr import lower_bounds, own_conditions
 from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import NEVER, Missed, Operator, row_is_late
 from semantics.oracle.simple import evaluate
 from semantics.pipeline import How, Join, PairTime, clocked
 from semantics.rows import EventRow, PairRow, Ref, Row
-from semantics.rules import JoinClock, LateOuterRow, NullJoinKey, OuterNull, OwnConditionFalse, RowLateness, Rules
+from semantics.rules import (
+    JoinClock,
+    LateOuterRow,
+    NullJoinKey,
+    OuterNull,
+    OwnConditionFalse,
+    RowLateness,
+    Rules,
+    ValueBound,
+)
 from semantics.time import T0_US, us
 from semantics.timeline import Event
 
@@ -52,7 +61,7 @@ class IntervalJoin(Operator):
 
     def __init__(self, pipeline: Join, rules: Rules) -> None:
         super().__init__()
-        self.rules = rules
+        self.rules, self.pipeline = rules, pipeline
         match rules.null_join_key:
             case NullJoinKey.NO_MATCH:
                 self.null_matches = False
@@ -216,6 +225,8 @@ class IntervalJoin(Operator):
         last = self.last(side, time_us)
         if self.window is not None:
             return watermark > last
+        if self.rules.value_bound is ValueBound.IS_A_TIME and time_us > taken_for_times(self.pipeline, side.name):
+            return False
         if self.rules.join_clock is JoinClock.MINUS_1MS:
             # Only what is inclusive is a millisecond late, and both are counted from the bound as it was written.
             exclusive = self._exclusive[side is self.right]
@@ -239,6 +250,18 @@ class IntervalJoin(Operator):
                     del side.rows[key]
         # In the order of time: what reads these rows may ask which one came last.
         return sorted(expired, key=lambda row: row[1].time_us or 0)
+
+
+def taken_for_times(join: Join, *names: str) -> int:
+    """Return the lowest time that conditions on preserved sides' own values say, where such a value is one."""
+    bounds = (
+        (number, exclusive)
+        for name, kept in (("left", join.how.keeps_left), ("right", join.how.keeps_right))
+        if kept and name in names and join.window is None
+        for number, exclusive in lower_bounds(join.where, name)
+    )
+    times = (number * 1_000_000 - (0 if exclusive else 1_000) - T0_US for number, exclusive in bounds)
+    return min(times, default=NEVER)
 
 
 def _ref(row: Kept) -> Ref:

@@ -19,7 +19,7 @@ from semantics.oracle.machine import PARTS, Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
-from semantics.rules import CONTRACT, LateCount, RecoveredState, RestartClock, Rules, WatermarkAdvance
+from semantics.rules import CONTRACT, LateCount, RestartClock, Rules, WatermarkAdvance
 from semantics.timeline import (
     SENTINEL_KEY,
     Crash,
@@ -218,13 +218,6 @@ def _ends(
     firsts: list[Task | Failed] = [task.fork()]
     if processed(fault):
         firsts = list(_orders(task.fork(), chunks, number, arrange, _Moment.NEVER))
-        if task.rules.recovered_state is RecoveredState.AHEAD:
-            # A group that rebalances as it starts again has got as far as it has, and reads it once more.
-            cuts = list(product(*(range(len(chunk) + 1) for chunk in chunks)))
-            for once in [once for once in firsts if isinstance(once, Task)]:
-                for cut in cuts:
-                    part = [chunk[:end] for chunk, end in zip(chunks, cut, strict=True) if end]
-                    firsts += _orders(once.fork(), part, number, arrange, _Moment.NEVER) if part else []
     for first in firsts:
         if isinstance(first, Failed):
             yield first

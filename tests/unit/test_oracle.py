@@ -109,12 +109,8 @@ class TestRecoveredState:
     AHEAD = Rules(recovered_state=RecoveredState.AHEAD)
     BY_CHANCE = Rules(recovered_state=RecoveredState.BY_CHANCE)
 
-    def test_ahead_counts_again_what_is_processed_again_once_or_twice(self) -> None:
-        assert every(RUNNING, *self.SCRIPT, rules=self.AHEAD) == {
-            ("a=1", "", "a=2 a=3 b=1 b=2", "a=4 b=3"),
-            ("a=1", "", "a=2 a=3 a=4 b=1 b=2", "a=5 b=3"),
-            ("a=1", "", "a=2 a=3 a=4 b=1 b=2 b=3", "a=5 b=4"),
-        }
+    def test_ahead_counts_again_what_is_processed_again(self) -> None:
+        assert every(RUNNING, *self.SCRIPT, rules=self.AHEAD) == {("a=1", "", "a=2 a=3 b=1 b=2", "a=4 b=3")}
 
     @pytest.mark.parametrize("point", [CrashPoint.BEFORE_PROCESS, CrashPoint.AFTER_PROGRESS])
     def test_ahead_is_exact_where_nothing_was_processed_that_is_not_committed(self, point: CrashPoint) -> None:

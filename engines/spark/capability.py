@@ -45,8 +45,8 @@ def capability(pipeline: Pipeline, variant: str) -> Capability:
     if found.support is Support.RECIPE and variant == SHIPPED:
         return Capability(
             Support.UNSUPPORTED,
-            f"{found.reason} It needs the RocksDB state store; with the one on the heap, which is the default, it starts, "
-            f"and fails in its first batch with STORE_BACKEND_NOT_SUPPORTED_FOR_TWS ({STATE_GUIDE}).",
+            f"{found.reason} It needs the RocksDB state store ({STATE_GUIDE}): with the default one, on the heap, its "
+            "first batch fails with UNSUPPORTED_FEATURE.STORE_BACKEND_NOT_SUPPORTED_FOR_TWS.",
         )
     if found.support not in (Support.NATIVE, Support.RECIPE) or not sink_kind(variant).ours:
         return found

@@ -51,13 +51,14 @@ from semantics.pipeline import (
 )
 from semantics.rows import Row, ValueRow, WindowRow, sort_key
 from semantics.time import T0_US
-from semantics.timeline import Event, Raw, Send, Timeline
+from semantics.timeline import Event, Idle, Raw, Send, Timeline
 
 SECONDS = st.integers(-3, 40).map(lambda n: timedelta(seconds=n))
 DELAYS = st.integers(0, 15).map(lambda n: timedelta(seconds=n))
 FUNCTIONS = st.one_of(
     st.just((Function.COUNT,)), st.lists(st.sampled_from(Function), min_size=1, unique=True).map(tuple)
 )
+PATIENCE = timedelta(seconds=5)
 GRACES = st.sampled_from([0, 0, 1, 7, 13]).map(lambda n: timedelta(seconds=n))
 
 
@@ -76,10 +77,11 @@ def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.S
     values = st.sampled_from([expr(VALUE, "*", 3), expr(expr(VALUE, "-", 5), "+", VALUE)])
     guards = st.none() | st.integers(1, 20).map(lambda n: timedelta(seconds=n))
     sources = st.builds(
-        lambda delay, guard, late: Source(
-            name, delay=delay, future=None if delay is None else guard, late_output=late and delay is not None
+        lambda delay, guard, late, patient: Source(
+            name, delay=delay, future=None if delay is None else guard, late_output=late and delay is not None,
+            idle_after=PATIENCE if patient and delay is not None else None,
         ),
-        delays, st.one_of(st.none(), st.none(), guards), st.booleans(),
+        delays, st.one_of(st.none(), st.none(), guards), st.booleans(), st.booleans(),
     )  # fmt: skip
 
     def extend(inner: st.SearchStrategy[Stream]) -> st.SearchStrategy[Stream]:
@@ -195,9 +197,12 @@ RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t"
 @st.composite
 def timelines(draw: st.DrawFn, inputs: tuple[str, ...]) -> Timeline:
     """Short scripts on one partition, each step's events on few inputs."""
-    steps: list[Send] = []
+    steps: list[Send | Idle] = []
     number = 0
     for _ in range(draw(st.integers(1, 5))):
+        if draw(st.integers(0, 4)) == 0:
+            steps.append(Idle(PATIENCE))
+            continue
         events: list[Event | Raw] = []
         for _ in range(draw(st.integers(1, 4))):
             number += 1
@@ -267,7 +272,8 @@ def trees(draw: st.DrawFn) -> Pipeline:
     def source(spare: int) -> Pipeline:
         """Return an input; with a clock behind it, or behind a union."""
         if not clock or draw(st.integers(0, 2)):
-            return Source(next(names), delay=draw(DELAYS) if clock else None)
+            patience = PATIENCE if clock and draw(st.booleans()) else None
+            return Source(next(names), delay=draw(DELAYS) if clock else None, idle_after=patience)
         inner: Pipeline = Source(next(names))
         if spare and draw(st.booleans()):
             inner = Union((inner, Source(next(names))))
@@ -381,9 +387,13 @@ class Run:
             store.close()
         self.open()
 
-    def step(self, step: Send, first_offset: int) -> tuple[Any, ...]:
+    def step(self, step: Send | Idle, first_offset: int) -> tuple[Any, ...]:
         late, duplicates, self.rows, self.dead = self.program.late, self.program.duplicates, [], []
-        for name in self.program.inputs:
+        for name, input in self.program.inputs.items():
+            if isinstance(step, Idle):
+                if input.patient and not input.idle:
+                    self.program.hush(name)
+                continue
             events = [event for event in step.events if event.input == name]
             records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
             self.program.feed(name, records)
@@ -399,7 +409,7 @@ def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: b
     run = Run(pipeline, path)
     seen = []
     for number, step in enumerate(timeline):
-        assert isinstance(step, Send)
+        assert isinstance(step, Send | Idle)
         if crash and path is not None:
             run.step(step, 100 * number)
             run.crash(wipe=wipe)

@@ -190,6 +190,12 @@ def _capability(pipeline: Pipeline, _partitions: int) -> Capability:
             "The watermark follows the highest event time of all, however far ahead it is "
             f"({_STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
         )
+    if any(source.idle_after is not None for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            "No input is ever left out: of several the slowest counts, however long it is silent, or by a setting of "
+            f"the whole query the fastest ({_GUIDE} 'Policy for handling multiple watermarks').",
+        )
     if any(isinstance(node, Upsert | Absence | Lookup) or _limited(node) for node in nodes(pipeline)):
         return Capability(Support.NOT_IMPLEMENTED, "stateful code of our own (transformWithState) is not written yet")
     for node in nodes(pipeline):

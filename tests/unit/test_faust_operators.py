@@ -18,6 +18,7 @@ from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.program import Program, Record
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
+from semantics.expectation import script
 from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, Literal, expr
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
@@ -439,6 +440,20 @@ def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> 
 @given(chains())
 def test_operators_that_feed_operators_do_too(script: tuple[Pipeline, Timeline]) -> None:
     check(*script, None, crash=False, wipe=False)
+
+
+def test_no_watermark_falls_when_an_input_is_back_not_across_a_restart_either(tmp_path: Path) -> None:
+    """A union of two that were left out altogether is behind the third when one of them is back."""
+
+    def source(name: str, *, patient: bool) -> Source:
+        return Source(name, delay=timedelta(0), idle_after=PATIENCE if patient else None)
+
+    inner = Dedup(Union((source("L", patient=True), source("R", patient=True))), horizon=timedelta(0))
+    pipeline = Dedup(Union((inner, source("X", patient=False))), horizon=timedelta(0))
+    timeline = script("L:a@10 R:a@20", "X:a@30", Idle(PATIENCE), "L:a@12", "X:a@25", "L:a@29")
+    check(pipeline, timeline, tmp_path / "0", crash=True, wipe=True)
+    last = [{(step.wm, step.late) for step in prediction} for prediction in predict(pipeline, timeline)]
+    assert all((30_000_000, 1) in steps for steps in last)
 
 
 @settings(max_examples=300, deadline=None)

@@ -129,7 +129,14 @@ def _lacking(node: Pipeline) -> str:
     match node:
         case Join():
             return f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises"
-        case Source(late_output=True) | Source(future=timedelta()) | Upsert() | Absence() | Lookup():
+        case (
+            Source(late_output=True)
+            | Source(future=timedelta())
+            | Source(idle_after=timedelta())
+            | Upsert()
+            | Absence()
+            | Lookup()
+        ):
             return f"Nothing asks for event time: there is no watermark ({_SOURCE}/tables/base.py: time.time())"
         case Aggregate(ttl=timedelta()):
             return f"What a Table keeps expires by the wall clock ({_SOURCE}/tables/base.py: Collection._del_old_keys)"

@@ -103,7 +103,7 @@ class Stage:
             generation=generation, seek=seek, begin=begin, committed=self.commits.set, points=self.points
         )
         self.task = Task(plan(guarantee), stage_plans("group", JOB)[0], 0, self.writer, around)
-        self.store = store_for(JOB.pipeline, path, Caches())
+        self.store = store_for(JOB.pipeline, path, Caches(), saved_every_s=0)
 
     async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
         self.begin = begin

@@ -49,9 +49,10 @@ class Table(Generic[V]):
         """Whether what is neither dirty nor clean does not exist; None: not looked yet."""
         self._groups: dict[bytes, list[bytes]] = {}
         """The keys of groups met since the cache was emptied, in order."""
-        self._born: set[bytes] = set()
-        """Keys that were not there at the last commit, and are now."""
-        self._touched: set[bytes] = set()
+        self._born: dict[bytes, None] = {}
+        """Keys that were not there at the last commit, and are now. In order, as all that is gone through: of many keys,
+        a set's order is the memory's worst."""
+        self._touched: dict[bytes, None] = {}
         """Keys that were there at the last commit, and have changed."""
         self._undue: list[bytes] = []
         """Entries of saved rows that are due at another time since, or gone."""
@@ -73,7 +74,7 @@ class Table(Generic[V]):
         if key not in self._dirty:
             self._new.add(key)
         if key not in self._touched:
-            self._born.add(key)
+            self._born[key] = None
         if self._group_of is not None and (group := self._group_of(key)) is not None:
             insort(self._keys(group), key)
         self._dirty[key] = value
@@ -84,7 +85,7 @@ class Table(Generic[V]):
     def replace(self, key: bytes, value: V) -> None:
         """Write a row that exists, and is due when it was."""
         if key not in self._born:
-            self._touched.add(key)
+            self._touched[key] = None
         self._dirty[key] = value
 
     def move(self, key: bytes, value: V) -> None:
@@ -99,9 +100,9 @@ class Table(Generic[V]):
     def delete(self, key: bytes) -> None:
         """Remove a row that exists."""
         if key in self._born:
-            self._born.remove(key)
+            del self._born[key]
         else:
-            self._touched.add(key)
+            self._touched[key] = None
         if self._group_of is not None and (group := self._group_of(key)) is not None:
             keys = self._groups.get(group)
             if keys is not None:
@@ -166,7 +167,7 @@ class Table(Generic[V]):
 
     def settle(self) -> None:
         """Begin a new commit."""
-        self._born, self._touched = set(), set()
+        self._born, self._touched = {}, {}
         if self.due is not None:
             self.due.settle()
 

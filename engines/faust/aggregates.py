@@ -48,7 +48,7 @@ class Expiring(Untimed):
             self._rows.insert(group, (last, *sums))
         else:
             last, sums = max(row[0], event.t), self._functions.add(row[1:], event)
-            (self._rows.replace if last == row[0] else self._rows.move)(group, (last, *sums))
+            self._rows.replace(group, (last, *sums))
         self.due = min(self.due, last + self._ttl + 1)
         self._emit(kafka, self._functions.running_row % (json, *sums))
 
@@ -199,14 +199,14 @@ class Session(Untimed):
                 start, end = min(start, began), max(end, session[0])
         if end + self._grace <= watermark:
             return Refused.LATE
-        sums, place, was = self._functions.first(event), group + time_key(start), None
+        sums, place, known = self._functions.first(event), group + time_key(start), False
         for key, session in merged:
             sums = self._functions.merge(session[1:], sums)
             if key == place:
-                was = session[0]
+                known = True
             else:
                 rows.delete(key)
-        (rows.insert if was is None else rows.replace if was == end else rows.move)(place, (end, *sums))
+        (rows.replace if known else rows.insert)(place, (end, *sums))
         self.due = min(self.due, end + self._grace)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))

@@ -27,7 +27,7 @@ class Dedup(Untimed):
         elif forgotten_at(known, self._horizon) > watermark:
             return Refused.REPEAT
         else:
-            self._rows.move(key, time)
+            self._rows.replace(key, time)
         self._emit(kafka, EVENT_ROW % (json, encode_json(event.i), event.v, b"%d" % time))
         return None
 

@@ -1,7 +1,7 @@
 """When rows are due: entries of (time, row key) in order, over a base that changes only when the store is saved.
 
-An entry is a hint: the row may have gone since, or be due at another time. So nobody has to find and remove the entry
-of a row that changes; who takes an entry looks at the row.
+An entry is a hint: the row may have gone since, or be due later. So nobody has to find and remove the entry of a row
+that changes; who takes an entry looks at the row.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Due:
         self.passed = b""
         """Before this entry the base holds nothing that is still to be taken."""
 
-    def begin(self, watermark: int) -> None:
-        """Start over a base: all that is due by then is done."""
+    def begin(self, first: bytes) -> None:
+        """Start over a base, with its first entry that is not before `first`."""
         self._forget()
-        self.passed = self._unread = time_key(watermark + 1)
+        self.passed = self._unread = first
 
     def push(self, entry: bytes) -> None:
         """Add an entry; one that is never due is not kept."""

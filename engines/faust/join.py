@@ -91,9 +91,9 @@ class IntervalJoin(Untimed):
         if interval.late(side, time, watermark):
             return Refused.LATE
         group = self._names[event.k].group
+        first, last = interval.partners(side, time)
         matched = False
         if event.k is not None and (where is None or where.own[side]((event, event))):
-            first, last = interval.partners(side, time)
             other = _SIDE[1 - side] + group
             at = len(other)
             for key, partner in self._rows.between(other, other + time_key(first), other + time_key(last + 1)):
@@ -115,9 +115,10 @@ class IntervalJoin(Untimed):
         elif not self._preserved[side]:
             return None  # What can meet nothing waits only where it will come out unmatched.
         key = _SIDE[side] + group + time_key(time) + offset.to_bytes(TIME, "big")
-        self._rows.insert(key, JoinRow(event.i, matched and self._preserved[side], event.v))
+        due = min(last + 1, NEVER) if interval.clocked[1 - side] else NEVER
+        self._rows.insert(key, JoinRow(event.i, matched and self._preserved[side], event.v), due)
         if self._tells:
-            self.due = min(self.due, interval.due(side, time))
+            self.due = min(self.due, due)
         return None
 
     def on_watermark(self, watermark: int) -> None:

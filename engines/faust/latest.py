@@ -45,8 +45,14 @@ class _ByKey(Untimed):
         if known is not None and time < known.time_us:
             return False
         kept = Kept(event.i, time, event.v, gone)
-        (self._rows.insert if known is None else self._rows.move)(group, kept)
-        self.due = min(self.due, self._due(kept))
+        due = self._due(kept)
+        if known is None:
+            self._rows.insert(group, kept, due)
+        elif due < self._due(known):
+            self._rows.advance(group, kept, due)
+        else:
+            self._rows.replace(group, kept)
+        self.due = min(self.due, due)
         return True
 
     def _due(self, kept: Kept) -> int:

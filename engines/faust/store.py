@@ -155,10 +155,10 @@ class Store:
         batch = WriteBatch(raw_mode=True)
         for key, data in rows.items():
             _write(batch, self._rows, key, data)
-            if self.rows.keep_dues:
-                if (old := self._rows.get(key)) is not None and (entry := self.rows.due_entry(key, old)):
-                    batch.delete(entry, self._due.handle)
-                if data is not None and (entry := self.rows.due_entry(key, data)):
+            if data is not None and (entry := self.rows.due_entry(key, data)):
+                # One that is due later than it was needs none: who takes the old one looks at the row.
+                old = self._rows.get(key)
+                if old is None or entry < (self.rows.due_entry(key, old) or b""):
                     batch.put(entry, b"", self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)
@@ -194,8 +194,8 @@ class Store:
             _write(batch, self._rows, key, data)
         for first, end in self.rows.passed_dues():
             batch.delete_range(first, end, self._due.handle)
-        for key, data in self.rows.unsaved_dues():
-            _write(batch, self._due, key, data)
+        for entry in self.rows.unsaved_dues():
+            batch.put(entry, b"", self._due.handle)
         batch.put(_RECORD, self._record)
         self._write_batch(batch, self._read_to)
         self.rows.saved()

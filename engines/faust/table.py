@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from engines.faust.base import LAST, Base
 from engines.faust.due import Due
-from engines.faust.keys import TIME
+from engines.faust.keys import TIME, time_key
 
 V = TypeVar("V")
 CLEAN_ROWS = 200_000
@@ -50,12 +50,10 @@ class Table(Generic[V]):
         self._groups: dict[bytes, list[bytes]] = {}
         """The keys of groups met since the cache was emptied, in order."""
         self._born: dict[bytes, None] = {}
-        """Keys that were not there at the last commit, and are now. In order, as all that is gone through: of many keys,
-        a set's order is the memory's worst."""
+        """Keys that were not there at the last commit, and are now. In order: to go through many keys in a set's order
+        is to miss the processor's caches."""
         self._touched: dict[bytes, None] = {}
         """Keys that were there at the last commit, and have changed."""
-        self._undue: list[bytes] = []
-        """Entries of saved rows that are due at another time since, or gone."""
 
     def get(self, key: bytes) -> V | None:
         """Return the row, or None."""
@@ -69,8 +67,8 @@ class Table(Generic[V]):
                 value = self._clean[key] = self._decode(data)
         return value
 
-    def insert(self, key: bytes, value: V) -> None:
-        """Write a row that does not exist."""
+    def insert(self, key: bytes, value: V, due_us: int | None = None) -> None:
+        """Write a row that does not exist. `due_us`: when it is due, for who knows it already."""
         if key not in self._dirty:
             self._new.add(key)
         if key not in self._touched:
@@ -79,23 +77,21 @@ class Table(Generic[V]):
             insort(self._keys(group), key)
         self._dirty[key] = value
         self.added += 1
-        if self.due is not None:
+        if due_us is not None:
+            self._due_at(due_us, key)
+        elif self.due is not None:
             self.due.push(key if self._due_of is None else self._due_of(key, value))
 
     def replace(self, key: bytes, value: V) -> None:
-        """Write a row that exists, and is due when it was."""
+        """Write a row that exists, and is due when it was, or later."""
         if key not in self._born:
             self._touched[key] = None
         self._dirty[key] = value
 
-    def move(self, key: bytes, value: V) -> None:
-        """Write a row that exists, and is due at another time."""
-        assert self.due is not None
-        assert self._due_of is not None
-        if key not in self._dirty:
-            self._undo_due(key)
+    def advance(self, key: bytes, value: V, due_us: int) -> None:
+        """Write a row that exists, and is due earlier than it was."""
         self.replace(key, value)
-        self.due.push(self._due_of(key, value))
+        self._due_at(due_us, key)
 
     def delete(self, key: bytes) -> None:
         """Remove a row that exists."""
@@ -113,8 +109,6 @@ class Table(Generic[V]):
             self._new.remove(key)
             del self._dirty[key]
         else:
-            if key not in self._dirty:
-                self._undo_due(key)
             self._dirty[key] = None
             self._clean.pop(key, None)
         self.added -= 1
@@ -143,27 +137,40 @@ class Table(Generic[V]):
     def begin(self, watermark: int) -> int:
         """Start where all that is due by the watermark is done; return when the next row is due."""
         assert self.due is not None
-        self.due.begin(watermark)
+        # Entries that are hints are looked at again: what was due later when they were taken may not be saved.
+        self.due.begin(time_key(watermark + 1) if self._due_of is None else b"")
         return self.due.next
 
     def take_due(self, watermark: int) -> list[tuple[bytes, V]]:
-        """Return the rows that are due by the watermark, in order of time. They are to be deleted, or moved."""
+        """Return the rows that are due by the watermark, in order of time."""
         assert self.due is not None
-        rows = []
+        due_of, rows, late = self._due_of, list[tuple[bytes, V]](), list[bytes]()
+        if due_of is None:
+            return [(key, value) for key in self.due.take(watermark) if (value := self.get(key)) is not None]
+        bound = time_key(watermark + 1)
         for entry in self.due.take(watermark):
-            key = entry if self._due_of is None else entry[TIME:]
+            key = entry[TIME:]
             value = self.get(key)
-            if value is not None and (self._due_of is None or self._due_of(key, value) == entry):
+            if value is None:
+                continue
+            now = due_of(key, value)
+            if now < bound:
                 rows.append((key, value))
+                late += [now] if now != entry else []
+            else:
+                self.due.push(now)
+        if late:
+            rows = sorted(dict(rows).items(), key=lambda row: due_of(*row))
         return rows
 
-    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the keys that changed since the last commit with their rows, None where deleted; in no order."""
+    def changes(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the keys that changed since the last commit with their rows, None where deleted; in no order."""
         dirty, encode = self._dirty, self._encode
-        for keys in (self._born, self._touched):
-            for key in keys:
-                value = dirty.get(key)
-                yield key, None if value is None else encode(value)
+        return [
+            (key, None if (value := dirty.get(key)) is None else encode(value))
+            for keys in (self._born, self._touched)
+            for key in keys
+        ]
 
     def settle(self) -> None:
         """Begin a new commit."""
@@ -182,23 +189,19 @@ class Table(Generic[V]):
         for key, value in self._dirty.items():
             yield key, None if value is None else self._encode(value)
 
-    def unsaved_dues(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the entries that the base of those is to be told, None for those to forget."""
-        if self.due is None or self._due_of is None:
-            return
-        for entry in self._undue:
-            yield entry, None
-        for entry in self.due.unsaved():
-            value = self.get(key := entry[TIME:])
-            if value is not None and self._due_of(key, value) == entry:
-                yield entry, b""
+    def unsaved_dues(self) -> Iterator[bytes]:
+        """Yield the entries that the base of those is to be told."""
+        if self.due is not None and self._due_of is not None:
+            for entry in self.due.unsaved():
+                if self.get(entry[TIME:]) is not None:
+                    yield entry
 
     def saved(self) -> None:
         """Take the changes as part of the base from now on."""
         for key, value in self._dirty.items():
             if value is not None:
                 self._clean[key] = value
-        self._dirty, self._new, self._undue = {}, set(), []
+        self._dirty, self._new = {}, set()
         if self.due is not None:
             self.due.saved()
         if len(self._clean) > CLEAN_ROWS:
@@ -213,14 +216,9 @@ class Table(Generic[V]):
             if value is not None:
                 yield key, value
 
-    def _undo_due(self, key: bytes) -> None:
-        """Note the entry of a saved row that is about to change."""
-        if self.due is not None and self._due_of is not None:
-            value = self.get(key)
-            assert value is not None, "a row is changed that does not exist"
-            entry = self._due_of(key, value)
-            if entry >= self.due.passed:
-                self._undue.append(entry)
+    def _due_at(self, due_us: int, key: bytes) -> None:
+        assert self.due is not None
+        self.due.push(time_key(due_us) + key)
 
     def _is_whole(self) -> bool:
         if self._whole is None:
@@ -234,8 +232,11 @@ class Table(Generic[V]):
             keys = self._groups[group] = []
             if not self._is_whole():
                 for key, data in self._base.scan(group, group + LAST):
-                    if key in self._dirty or self._group_of is None or self._group_of(key) != group:
+                    if self._group_of is None or self._group_of(key) != group:
+                        continue
+                    if key not in self._dirty:
+                        self._clean[key] = self._decode(data)
+                    elif self._dirty[key] is None:
                         continue
                     keys.append(key)
-                    self._clean[key] = self._decode(data)
         return keys

@@ -27,8 +27,6 @@ class Tables:
     def __init__(self, layouts: Sequence[Layout], rows: Base | None = None, due: Base | None = None) -> None:
         rows, due = rows or NoBase(), due or NoBase()
         self._layouts = layouts
-        self.keep_dues = any(layout.due_of for layout in layouts)
-        """Whether when rows are due is kept apart from them."""
         self._prefixes = [b"" if len(layouts) == 1 else bytes((number,)) for number in range(len(layouts))]
         self.parts: list[Table[Any]] = []
         for prefix, (encode, decode, due_of, by_time, group_of) in zip(self._prefixes, layouts, strict=True):
@@ -37,10 +35,12 @@ class Tables:
                 dues = Due(base if by_time else _part(due, prefix))
             self.parts.append(Table(base, encode, decode, due=dues, due_of=due_of, group_of=group_of))
 
-    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the keys of all that changed since the last commit with their rows, None where deleted; in no order."""
-        for prefix, table in zip(self._prefixes, self.parts, strict=True):
-            yield from _prefixed(prefix, table.changes())
+    def changes(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the keys that changed since the last commit with their rows, None where deleted; in no order."""
+        if len(self.parts) == 1:
+            return self.parts[0].changes()
+        parts = zip(self._prefixes, self.parts, strict=True)
+        return [(prefix + key, data) for prefix, table in parts for key, data in table.changes()]
 
     def settle(self) -> None:
         """Begin a new commit."""
@@ -62,10 +62,10 @@ class Tables:
         for prefix, table in zip(self._prefixes, self.parts, strict=True):
             yield from _prefixed(prefix, table.unsaved_changes())
 
-    def unsaved_dues(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the entries that the base of those is to be told, None for those to forget."""
+    def unsaved_dues(self) -> Iterator[bytes]:
+        """Yield the entries that the base of those is to be told."""
         for prefix, table in zip(self._prefixes, self.parts, strict=True):
-            yield from _prefixed(prefix, table.unsaved_dues())
+            yield from (prefix + entry for entry in table.unsaved_dues())
 
     def passed_dues(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield the ranges of entries, first and end, that nobody asks for any more."""

@@ -273,8 +273,7 @@ class Task:
         if self._carrier is not None:
             self._carrier.mark(self._program.announced, number)
         self._program.tidy()
-        for key, data in self.store.rows.changes():
-            self._logged_bytes += changelog.append(ROW + key, data)
+        self._logged_bytes += changelog.extend(ROW, self.store.rows.changes())
         saved = self._saved(number)
         record = saved.encode()
         self._logged_bytes += changelog.append(TASK, record)

@@ -1,4 +1,6 @@
-"""A pipeline as the streaming DataFrame that a Spark user would write for it: native operators only, nothing repaired.
+"""A pipeline as the streaming DataFrame that a Spark user would write for it: native operators, nothing repaired.
+
+What no native operator does is a recipe: `engines/spark/recipes/`.
 
 Columns of a stream: k (key), i (id), v (value), t (event time, a timestamp), o (offset).
 Of what goes to the sink: key, value. Runs in the worker: it imports pyspark.
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
 from typing import Any, TypeAlias, assert_never
@@ -15,6 +18,7 @@ from typing import Any, TypeAlias, assert_never
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
+from engines.spark.recipes import frames
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
     Absence,
@@ -91,12 +95,21 @@ def sink_frame(
             case Dedup(input):
                 # Its horizon is the watermark's delay: `declaration.py` lets no other through.
                 return stream(input).dropDuplicatesWithinWatermark(["k", "i"])
+            case Aggregate(Source(delay=timedelta() as delay) as source, window=None):
+                # Each event comes out at once, with its own time: the clock stands behind it as well as before.
+                return frames.changes(stream(replace(source, delay=None)), node).withWatermark("t", _interval(delay))
+            case Aggregate(input, window=None):
+                return frames.changes(stream(input), node)
             case Aggregate(input):
                 return _events_of_windows(*_aggregate(stream(input), node), node)
             case Join(left, right):
                 return _events_of_pairs(*_join(stream(left), stream(right), node), node)
-            case Upsert() | Absence() | Lookup():
-                raise NotImplementedError(f"{type(node).__name__}: the declaration does not let it through")
+            case Upsert(input, gone=gone):
+                return frames.upsert(stream(input), node, None if gone is None else _column(gone))
+            case Absence(input):
+                return frames.absence(stream(input), node)
+            case Lookup(input, table, gone=gone):
+                return frames.lookup(stream(input), stream(table), node, None if gone is None else _column(gone))
             case _:
                 assert_never(node)
 
@@ -111,8 +124,9 @@ def sink_frame(
 
 
 def output_mode(pipeline: Pipeline) -> str:
-    """Return Spark's word for how the pipeline speaks."""
-    return "update" if isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE else "append"
+    """Return Spark's word for how the pipeline speaks. A recipe appends each change."""
+    updates = isinstance(pipeline, Aggregate) and pipeline.emit is Emit.UPDATE and pipeline.ttl is None
+    return "update" if updates else "append"
 
 
 def _source(spark: SparkSession, topic: str, options: Mapping[str, str], delay: timedelta | None) -> DataFrame:
@@ -139,9 +153,25 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
             groups = frame.groupBy("k")
         case _:
             assert_never(aggregate.window)
-    results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
+    if aggregate.ttl is not None:
+        results = frames.running(frame, aggregate)
+    else:
+        results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
+    if aggregate.top is not None:
+        results = _highest(results, aggregate.functions, aggregate.top)
     bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
+
+
+def _highest(windows: DataFrame, functions: tuple[Function, ...], top: int) -> DataFrame:
+    """Return the rows of so many keys of each window: a second aggregate, over the window."""
+    first = sf.col(functions[0].value)
+    falling = sf.negative(first) if functions[0] is Function.AVG else sf.bitwise_not(first)
+    order = (first.isNull().alias("none"), falling.alias("falling"), sf.col("k").isNull().alias("keyless"))
+    row = sf.struct(*order, "k", *(function.value for function in functions))
+    best = sf.slice(sf.sort_array(sf.collect_list(row)), 1, top)
+    rows = windows.groupBy("w").agg(best.alias("best")).select("w", sf.explode("best").alias("row"))
+    return rows.select("w", "row.k", *(f"row.{function.value}" for function in functions))
 
 
 def _exploded(frame: DataFrame, most: int) -> DataFrame:

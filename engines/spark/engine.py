@@ -42,6 +42,7 @@ from engines.spark.cluster import clustered, on_cluster
 from engines.spark.crash import Watcher
 from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
 from engines.spark.gate import INNER
+from engines.spark.recipes import jar
 from engines.spark.session import environment, settings, source_options
 from engines.spark.standstill import Standstill, batches
 from engines.spark.state import disk_bytes, restore_bytes
@@ -120,7 +121,7 @@ class SparkDeployment:
         """Start the process and all queries. Raises `UnsupportedPipeline`, `EngineFailed`, `Deadline`."""
         argv = [sys.executable, "-m", "engines.spark.worker"]
         found = await asyncio.to_thread(java.find)
-        classpath = await asyncio.to_thread(jars.spark_classpath)
+        classpath = await asyncio.to_thread(jar.classpath)
         conf = settings(
             self.settings.profile,
             jobs=len(self.jobs),

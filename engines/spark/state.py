@@ -13,6 +13,8 @@ from typing import Any
 
 _BOOKKEEPING = "keyToNumValues"
 """A join keeps how many rows a key has beside the rows themselves: bytes of state, but no rows."""
+_TIMERS = "TimerState"
+"""Of a recipe: neither does Spark count them as rows."""
 _VERSIONED = re.compile(r"(\d+)\.(changelog|delta|zip|snapshot)")
 """What RocksDB leaves in a checkpoint (changelogs and archives), and what the store on the heap does."""
 _WHOLE = ("zip", "snapshot")
@@ -23,14 +25,18 @@ def live(spark: Any, checkpoint: Path) -> tuple[int, int]:
     if not (checkpoint / "state").exists():
         return 0, 0
     rows = size = 0
-    stores = spark.read.format("state-metadata").load(str(checkpoint)).select("operatorId", "stateStoreName").distinct()
+    described = spark.read.format("state-metadata").load(str(checkpoint))
+    stores = described.select("operatorId", "stateStoreName", "operatorProperties").distinct()
     for store in stores.collect():
-        # By store and not by side of the join: that option of the reader fails without generated code.
         reader = spark.read.format("statestore").option("operatorId", store.operatorId)
-        frame = reader.option("storeName", store.stateStoreName).load(str(checkpoint))
-        found = frame.selectExpr("count(*) as rows", "sum(octet_length(to_json(struct(key, value)))) as bytes").first()
-        rows += 0 if store.stateStoreName.endswith(_BOOKKEEPING) else found.rows
-        size += found.bytes or 0
+        variables = json.loads(store.operatorProperties or "{}").get("stateVariables", ())
+        named = [("stateVarName", v["stateName"]) for v in variables if v["stateVariableType"] != _TIMERS]
+        # By store and not by side of the join: that option of the reader fails without generated code.
+        for option, name in named or [("storeName", store.stateStoreName)]:
+            frame = reader.option(option, name).load(str(checkpoint)).drop("partition_id")
+            found = frame.selectExpr("count(*) as rows", "sum(octet_length(to_json(struct(*)))) as bytes").first()
+            rows += 0 if name.endswith(_BOOKKEEPING) else found.rows
+            size += found.bytes or 0
     return rows, size
 
 

@@ -12,17 +12,19 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from engines import jars, java
+from engines import java
 from engines.broker.kraft import Broker
 from engines.broker.log import KafkaLog
 from engines.contract import Job, RunDirs, Settings
 from engines.process import remove_dir, scratch_dir
 from engines.spark.engine import ENGINE, SparkDeployment
+from engines.spark.recipes import jar
 from engines.spark.session import archive
 from engines.wire import encode_event
 from semantics.errors import WeirError
 from semantics.expr import VALUE, expr
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
@@ -50,6 +52,7 @@ _PIPELINES: dict[str, Pipeline] = {
     "session": Aggregate(Source(delay=s(0)), window=Session(s(10))),
     "join": Join(Source("L", delay=s(0)), Source("R", delay=s(0)), lo=s(0), hi=s(5), how=How.FULL),
     "dedup": Dedup(Source(delay=s(10)), horizon=s(10)),
+    "recipe": Absence(Source(delay=s(0)), after=s(10)),
     "stateless": Filter(Select(Source(), expr(VALUE, "+", 1)), expr(VALUE, ">", 0)),
 }
 _STEPS_S = (1, 30, 60)
@@ -93,7 +96,7 @@ def main() -> int:
         if missing:
             print(missing, file=sys.stderr)
             return 4
-        target = archive(jars.spark_classpath(), java.find())
+        target = archive(jar.classpath(), java.find())
         if not target.exists():
             print("Training Spark's class archive, once, about half a minute ...", file=sys.stderr, flush=True)
             asyncio.run(train(target))

@@ -137,17 +137,16 @@ class Pass(Operator):
 
 
 class Running(Aggregating):
-    """An aggregate for ever: never late, never evicted, a row for every key that a micro-batch changed."""
+    """An aggregate for ever: never late, never evicted, a row for every event."""
 
     _values: dict[str | None, Numbers]
-    _changed: dict[str | None, None]
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._values = {}
-        self._changed = {}
-        self._by: dict[str | None, Event] = {}
-        """The event that changed a key last."""
+        self._changes: list[tuple[Event, ValueRow]] = []
+        """What each event made, not said yet."""
+        self._said: list[tuple[Event, ValueRow]] = []
         ttl = self.pipeline.ttl
         self._ttl_us = None if ttl is None else us(ttl)
         self._last: dict[str | None, int] = {}
@@ -158,21 +157,21 @@ class Running(Aggregating):
         if self._ttl_us is not None:
             self._last[event.key] = max(self._last.get(event.key, time_of(event)), time_of(event))
         self._values[event.key] = self.raised(event.key, self._values.get(event.key), event)
-        self._changed[event.key] = None
-        self._by[event.key] = event
+        self._changes.append((event, ValueRow(event.key, self.named(self._values[event.key]))))
         return None
 
     def event_of(self, row: Row) -> Event:
+        event = next(event for event, made in self._said if made is row)
         assert isinstance(row, ValueRow)
-        return replace(self._by[row.key], value=first_value(row.values))
+        return replace(event, value=first_value(row.values))
 
     def is_final(self, end_us: int, watermark: int) -> bool:
         del end_us, watermark
         return False
 
     def speak(self) -> None:
-        self.rows += [ValueRow(key, self.named(self._values[key])) for key in self._changed]
-        self._changed.clear()
+        self._said, self._changes = self._changes, []
+        self.rows += [row for _, row in self._said]
 
     def close(self, now: int) -> None:
         if self._ttl_us is not None:

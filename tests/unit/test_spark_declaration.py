@@ -7,7 +7,25 @@ import pytest
 from engines.contract import Support
 from engines.spark.declaration import declaration
 from semantics.catalogue import all_expectations
-from semantics.pipeline import Aggregate, Dedup, Emit, Hopping, Join, PairTime, Pipeline, Session, Source, Tumbling
+from semantics.expr import ID, VALUE, expr
+from semantics.pipeline import (
+    Absence,
+    Aggregate,
+    AsOf,
+    Dedup,
+    Emit,
+    Filter,
+    Hopping,
+    Join,
+    KeyBy,
+    Lookup,
+    PairTime,
+    Pipeline,
+    Session,
+    Source,
+    Tumbling,
+    Upsert,
+)
 from semantics.time import s
 
 CLOCKED = Source(delay=s(10))
@@ -65,6 +83,31 @@ def test_chains_that_spark_itself_refuses(pipeline: Pipeline, error: str) -> Non
 )
 def test_chains_that_append_are_native(pipeline: Pipeline) -> None:
     assert declaration().capability(pipeline, 1).support is Support.NATIVE
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Upsert(CLOCKED),
+        Absence(CLOCKED, after=s(5)),
+        Lookup(Source("L"), Source("T"), as_of=AsOf.ARRIVAL),
+        Lookup(KeyBy(Source("L", delay=s(0)), ID), Source("T", delay=s(0)), as_of=AsOf.EVENT_TIME),
+        Aggregate(CLOCKED, emit=Emit.UPDATE, ttl=s(5)),
+        Aggregate(Aggregate(CLOCKED, emit=Emit.UPDATE), window=Tumbling(s(5))),
+        Filter(Aggregate(Source(), emit=Emit.UPDATE), expr(VALUE, ">", 3)),
+    ],
+)
+def test_what_spark_has_no_operator_for_is_a_recipe_where_its_store_allows_one(pipeline: Pipeline) -> None:
+    assert declaration().capability(pipeline, 1).support is Support.RECIPE
+    assert "the sink" in declaration("txn-sink").capability(pipeline, 1).reason.lower()
+    shipped = declaration("shipped").capability(pipeline, 1)
+    assert (shipped.support, shipped.error) == (Support.UNSUPPORTED, "")
+
+
+def test_a_recipe_whose_rows_have_no_clock_feeds_nothing_that_needs_one() -> None:
+    forgetful = Aggregate(CLOCKED, emit=Emit.UPDATE, ttl=s(5))
+    found = declaration().capability(Aggregate(forgetful, window=Tumbling(s(5))), 1)
+    assert found.support is Support.NOT_IMPLEMENTED
 
 
 def test_the_catalogue_is_native_but_for_that() -> None:

@@ -24,7 +24,19 @@ from bench.measure import open_log
 from bench.plan import InvalidPlan
 from bench.runs import Run, create
 from engines import registry
-from engines.contract import Declaration, Deployment, Job, Log, Message, Place, RunDirs, Settings, Status, Support
+from engines.contract import (
+    Declaration,
+    Deployment,
+    Job,
+    Log,
+    Message,
+    Place,
+    Profile,
+    RunDirs,
+    Settings,
+    Status,
+    Support,
+)
 from engines.errors import Deadline, EngineFailed
 from engines.process import remove_dir, scratch_dir
 from engines.wire import encode_event, row_decoder
@@ -145,7 +157,7 @@ class Soak:
 
     def _fates(self, survivors: int) -> Sequence[Fate]:
         if survivors:
-            return [Fate.TAKEN_OVER] if self.declared.scaling.support is Support.NATIVE else [Fate.KEPT]
+            return [Fate.TAKEN_OVER] if self.declared.takeover.support is Support.NATIVE else [Fate.KEPT]
         return [Fate.KEPT, Fate.WIPED, *([Fate.ROLLED_BACK] if self._earlier.exists() else [])]
 
     @property
@@ -175,8 +187,8 @@ def main(name: str, *, kills: int, workers: int, broker: str | None, output: Pat
         raise InvalidPlan(f"{kills} kills of {workers} workers: both begin at 1.")
     engine, variant = registry.require(name)
     declared = engine.declaration(variant)
-    if workers > 1 and declared.scaling.support is not Support.NATIVE:
-        raise InvalidPlan(f"{name} has no workers to choose the number of: {declared.scaling.reason}.")
+    if workers > 1 and declared.takeover.support is not Support.NATIVE:
+        raise InvalidPlan(f"{name} has no workers to choose the number of: {declared.takeover.reason}.")
     asked = {"command": "soak", "engine": name, "kills": kills, "workers": workers}
     run = create(output, asked, seed=seed)
     with open_log(broker, run, say) as log:
@@ -205,7 +217,7 @@ async def _soak(
         path.mkdir()
     try:
         await asyncio.to_thread(log.create, dict.fromkeys([job.inputs["in"], job.output, job.dead_letters], PARTITIONS))
-        settings = Settings(variant=variant, workers=workers)
+        settings = Settings(variant=variant, workers=workers, profile=Profile.BENCH)
         async with await engine.deploy([job], log=log, dirs=dirs, settings=settings) as deployment:
             declared = engine.declaration(variant)
             soak = Soak(deployment, declared, job, log, dirs, workers, random.Random(seed))  # noqa: S311  (chance is to be repeatable)

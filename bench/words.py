@@ -106,11 +106,12 @@ def _window(window: Window) -> str:
 
 def _input(stream: Stream) -> str:
     match origin(stream):
-        case Source(name, delay=delay, late_output=late_output, future=future):
+        case Source(name, delay=delay, late_output=late_output, future=future, idle_after=idle_after):
             clock = "no watermark" if delay is None else _clock(delay)
             guard = "" if future is None else f", nothing more than {seconds(future)} ahead of that"
             late = ", late events to the dead letters" if late_output else ""
-            start = f"{'' if name == 'in' else f'input {name}: '}{clock}{guard}{late}"
+            idle = "" if idle_after is None else f", left out after {seconds(idle_after)} without a record"
+            start = f"{'' if name == 'in' else f'input {name}: '}{clock}{guard}{late}{idle}"
         case Union(streams):
             start = f"the union of ({'), ('.join(map(_input, streams))})"
         case node:

@@ -1,7 +1,8 @@
 """Which expectations share a deployment, and which step each plays at each beat of it. Pure planning.
 
-Scripts with a crash get a deployment of their own; those that restart or scale alike share one, and do so together;
-those that do neither fill it up.
+Scripts with a crash get a deployment of their own; those that restart, scale or let time pass alike share one, and do
+so together: where time counts, it must not pass because others are waited for. Those that do nothing of it
+fill all of these up but those that scale.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from semantics.expectation import Expectation
-from semantics.timeline import Crash, Restart, Scale, Step, Timeline
+from semantics.timeline import Crash, Idle, Restart, Scale, Step, Timeline
 
 SIZE = 40
 """Jobs a deployment: above it nothing is gained, and one that dies costs more (a JVM takes about 1 GB for them)."""
@@ -22,7 +23,7 @@ def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
     alone: list[list[Expectation]] = []
     restarting: dict[tuple[Step, ...], list[Expectation]] = defaultdict(list)
     for expectation in expectations:
-        harm = tuple(step for step in expectation.timeline if isinstance(step, Crash | Restart | Scale))
+        harm = tuple(step for step in expectation.timeline if isinstance(step, Crash | Restart | Scale | Idle))
         if any(isinstance(step, Crash) for step in harm):
             alone.append([expectation])
         elif harm:
@@ -31,6 +32,8 @@ def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
             plain.append(expectation)
     shared = [wave for group in restarting.values() for wave in _cut(group)]
     for wave in shared:
+        if any(isinstance(step, Scale) for step in wave[0].timeline):
+            continue  # Workers that come and go can be a heavier deployment: not for those that need none.
         room = SIZE - len(wave)
         wave += plain[:room]
         plain = plain[room:]
@@ -40,7 +43,7 @@ def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
 def beats(timelines: Sequence[Timeline]) -> list[list[tuple[int, int]]]:
     """Return, beat by beat, (which timeline, which of its steps): side by side, restarts at the same beat.
 
-    A script that comes to its restart, or its change of workers, early waits: without input nothing happens to it.
+    A script that comes early to what it has in common with others waits for them.
     """
     segments = [_segments(timeline) for timeline in timelines]
     found: list[list[tuple[int, int]]] = []
@@ -56,10 +59,10 @@ def _cut(group: Sequence[Expectation]) -> list[list[Expectation]]:
 
 
 def _segments(timeline: Timeline) -> list[list[int]]:
-    """Cut a timeline before each restart; return the numbers of each segment's steps."""
+    """Cut a timeline before each step that is common to a wave; return the numbers of each segment's steps."""
     segments: list[list[int]] = [[]]
     for number, step in enumerate(timeline):
-        if isinstance(step, Restart | Scale):
+        if isinstance(step, Restart | Scale | Idle):
             segments.append([])
         segments[-1].append(number)
     return segments

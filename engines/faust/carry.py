@@ -2,7 +2,8 @@
 
 Carried event: the JSON of an event row, and `p`, the partition that it comes from, and `w`, that partition's watermark
 before it. At the end of each commit every partition is told `p`, `w` and `n`, the commit's number: so time moves even
-where no event goes, and whoever waits for a commit knows that all of it has been heard.
+where no event goes, and whoever waits for a commit knows that all of it has been heard. `z` says that nothing comes in
+there any more, so that time need not wait for this partition until it speaks again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Carried(Event, gc=False, kw_only=True):
     p: int
     w: int | None = None
     n: int | None = None
+    z: bool = False
 
 
 decode: Callable[[bytes], Carried] = msgspec.json.Decoder(Carried).decode
@@ -50,9 +52,10 @@ class Carrier:
         """Send an event row to the partition of its key."""
         self._outboxes[self._homes[key]].append(key, row[:-1] + self._tail)
 
-    def mark(self, watermark: int | None, number: int) -> None:
-        """Tell every partition that a commit ends here, and up to when time has come."""
-        said = b'{"p":%d,"w":%b,"n":%d}' % (self._partition, _json(watermark), number)
+    def mark(self, watermark: int | None, number: int, *, idle: bool = False) -> None:
+        """Tell every partition that a commit ends here, up to when time has come, and whether it waits for nobody."""
+        last = b',"z":true}' if idle else b"}"
+        said = b'{"p":%d,"w":%b,"n":%d%b' % (self._partition, _json(watermark), number, last)
         for outbox in self._outboxes:
             outbox.append(None, said)
 

@@ -8,10 +8,11 @@ follows it, and costs nothing more where nothing does; where something does, a r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias, assert_never
+from typing import Any, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
+from engines.faust.clocks import Clock, before
 from engines.faust.keys import BEFORE_ALL
 from engines.faust.operators import Emit, Event, Operator, Refused
 from engines.faust.steps import Transform
@@ -34,8 +35,6 @@ from semantics.pipeline import (
     Union,
     Upsert,
     Watermark,
-    clocked,
-    held_back_us,
     inputs,
     sources,
 )
@@ -43,13 +42,6 @@ from semantics.time import us
 
 Flow: TypeAlias = Callable[[Event], Iterable[Event]]
 """What stateless steps make of an event, which they may change."""
-
-
-class Clock(Protocol):
-    """The highest event time of a clock, and how far its watermark is behind it."""
-
-    highest: int | None
-    behind_us: int | None
 
 
 class Stage:
@@ -120,7 +112,7 @@ class Chain:
     def on_watermark(self, watermark: int) -> None:
         """Move time and close, operator by operator: what one says is still judged by the next one's old watermark."""
         for stage in self._stages:
-            stage.mark = mark = stage.reading()
+            stage.mark = mark = max(stage.mark, stage.reading())
             if mark >= stage.operator.due:
                 stage.operator.on_watermark(mark)
 
@@ -130,8 +122,22 @@ class Chain:
 
     def recover(self, watermark: int) -> None:
         for stage in self._stages:
-            stage.mark = stage.reading()
+            stage.mark = max(stage.mark, stage.reading())
             stage.operator.recover(stage.mark)
+
+    @property
+    def marks(self) -> list[int]:
+        """The watermarks of the operators, in the order in which they close."""
+        return [stage.mark for stage in self._stages]
+
+    @marks.setter
+    def marks(self, marks: Sequence[int]) -> None:
+        for stage, mark in zip(self._stages, marks, strict=True):
+            stage.mark = mark
+
+    def entered(self, input: str) -> int:
+        """Return the watermark of the operator at which an input comes in."""
+        return self._routes[input].target.mark
 
     def _take(self, stage: Stage, side: int, event: Event) -> Refused | None:
         self.taken += 1
@@ -152,8 +158,8 @@ class Chain:
                 if clock is None:
                     self._routes[name] = Route(_whole, None, _flow(steps, self._parts), target, side)
                 else:
-                    before, flow = _flow(steps, self._parts), _flow(clock[1], self._parts)
-                    self._routes[name] = Route(before, clock[0], flow, target, side)
+                    first, flow = _flow(steps, self._parts), _flow(clock[1], self._parts)
+                    self._routes[name] = Route(first, clock[0], flow, target, side)
             case Watermark(stream):
                 here = self._parts.clocks[sources(node)[0].name]
                 self._build(stream, (), target, side, (here, steps), emit)
@@ -163,7 +169,7 @@ class Chain:
                 for stream in streams:
                     self._build(stream, steps, target, side, clock, emit)
             case Aggregate() | Dedup() | Join() | Upsert() | Absence() | Lookup():
-                stage = Stage(_before(node, self._parts.clocks), target, side, _flow(steps, self._parts))
+                stage = Stage(before(node, self._parts.clocks), target, side, _flow(steps, self._parts))
                 for own_side, stream in enumerate(inputs(node)):
                     self._build(stream, (), stage, own_side, None, emit)
                 stage.operator = self._parts.operator(node, emit if target is None else self._forward(node, stage))
@@ -181,34 +187,6 @@ class Chain:
                 self._take(target, side, event)
 
         return forward
-
-
-def behind(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
-    """Return what reads the watermark of what comes out of a node."""
-    match node:
-        case Source() | Watermark():
-            clock = clocks[sources(node)[0].name]
-
-            def reading() -> int:
-                highest, behind_us = clock.highest, clock.behind_us
-                return BEFORE_ALL if highest is None or behind_us is None else highest - behind_us
-
-            return reading
-        case _:
-            before, held_us = _before(node, clocks), held_back_us(node)
-            return (lambda: max(before() - held_us, BEFORE_ALL)) if held_us else before
-
-
-def _before(node: Pipeline, clocks: Mapping[str, Clock]) -> Callable[[], int]:
-    """Return what reads the watermark of what goes into a node; an input without a clock is left out."""
-    readings = [behind(stream, clocks) for stream in inputs(node) if clocked(stream)]
-    match readings:
-        case []:
-            return lambda: BEFORE_ALL
-        case [alone]:
-            return alone
-        case _:
-            return lambda: min([reading() for reading in readings])
 
 
 def _whole(event: Event) -> Iterable[Event]:

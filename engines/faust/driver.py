@@ -111,6 +111,19 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    def answered(self, place: TopicPartition, offset: int) -> float:
+        """Return when the broker last said that nothing has come from `offset` on, in seconds since 1970, or 0."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        if assignment is None or place not in assignment.tps:
+            return 0.0
+        state = assignment.state_value(place)
+        end = state._position
+        # What holds no record for us is passed over without a word; else something is on its way to the task.
+        if end is None or (end != offset and getattr(state, "weir_skipped", None) != (offset, end)):
+            return 0.0
+        return state.timestamp / 1000 if state.highwater is not None and end >= state.highwater else 0.0
+
     async def _drain_messages(self, fetcher: Any) -> None:
         deliver: Callable[[Any, Chunk], Awaitable[None]] = self.app.deliver
         try:

@@ -7,18 +7,19 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from engines.faust.carry import Carried, Carrier
+from engines.faust.carry import Carrier
 from engines.faust.carry import decode as decode_carried
-from engines.faust.chain import Chain, Parts, behind
+from engines.faust.chain import Chain, Parts
+from engines.faust.clocks import behind
 from engines.faust.compile import operator_of
+from engines.faust.inputs import Fed, Input, input_of
 from engines.faust.keys import BEFORE_ALL
 from engines.faust.operators import Emit, Event, Operator, Refused
-from engines.faust.steps import Transform, transform
-from engines.faust.store import Mark, TaskRecord
+from engines.faust.steps import transform
+from engines.faust.store import TaskRecord
 from engines.faust.tables import Tables
 from semantics.pipeline import (
     Pipeline,
-    Source,
     Stateful,
     Watermark,
     flat,
@@ -46,56 +47,6 @@ class Record(Protocol):
 
 Bury = Callable[[str, Record, str], None]
 """Takes an unusable record to the dead letters: input name, record, reason."""
-
-
-class Input:
-    """One input of a task: its stateless operators and its clock.
-
-    `delay_us`: of the clock that each of its events moves; None without one.
-    """
-
-    def __init__(self, source: Source, side: int, transform: Transform | None) -> None:
-        self.name, self.side, self.transform = source.name, side, transform
-        self.delay_us = None if source.delay is None else us(source.delay)
-        self.behind_us = self.delay_us
-        """How far its watermark is behind: that of a clock farther on, which a chain moves, too."""
-        self.future_us = None if source.future is None else us(source.future)
-        self.late_output = source.late_output
-        self.highest: int | None = None
-        """The highest event time seen; only with a clock."""
-
-
-class Fed(Input):
-    """An input that another stage feeds: its clock is the lowest of what that stage's partitions say of theirs."""
-
-    def __init__(self, source: Source, side: int, transform: Transform | None, partitions: int) -> None:
-        super().__init__(source, side, transform)
-        self._partitions = partitions
-        self.marks: dict[int, Mark] = {}
-        """Partition of the stage before -> what was last heard of it."""
-
-    def hear(self, said: Carried) -> bool:
-        """Take what one partition says of its watermark and commits; return whether the input's clock moved."""
-        before = self.marks.get(said.p, _UNHEARD)
-        if said.n is None and said.w == before.watermark:
-            return False
-        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n)
-        known = [mark.watermark for mark in self.marks.values() if mark.watermark is not None]
-        if self.delay_us is None or len(known) < self._partitions:
-            return False
-        lowest = min(known) + self.delay_us
-        moved = self.highest is None or lowest > self.highest
-        if moved:
-            self.highest = lowest
-        return moved
-
-
-_UNHEARD = Mark(None, 0)
-
-
-def _input(source: Source, side: int, transform: Transform | None, feeds: Mapping[str, int]) -> Input:
-    partitions = feeds.get(source.name)
-    return Input(source, side, transform) if partitions is None else Fed(source, side, transform, partitions)
 
 
 class _Telling:
@@ -142,14 +93,14 @@ class Program:
         if flat(pipeline):
             streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
             self.inputs = {
-                source.name: _input(source, side, transform(steps(stream)), feeds or {})
+                source.name: input_of(source, side, transform(steps(stream)), feeds or {})
                 for side, stream in enumerate(streams)
                 for source in sources(stream)
             }
             self._operator = operator_of(pipeline, rows.parts, emit)
         else:
             ordered = enumerate(sources(pipeline))
-            self.inputs = {source.name: _input(source, side, None, feeds or {}) for side, source in ordered}
+            self.inputs = {source.name: input_of(source, side, None, feeds or {}) for side, source in ordered}
             for node in nodes(pipeline):
                 if isinstance(node, Watermark):
                     self.inputs[sources(node)[0].name].behind_us = us(node.delay)
@@ -167,6 +118,7 @@ class Program:
             self._operator = _Telling(self._operator, lambda: emit.judge_by(self.announced))
         self._bury = bury
         self._watermark = BEFORE_ALL
+        self._lowest = self._of_awake if any(input.patient for input in self._clocked) else self._of_all
         self.late = 0
         """Late events so far."""
         self.duplicates = 0
@@ -185,8 +137,26 @@ class Program:
         watermark = self._behind()
         return None if watermark == BEFORE_ALL else watermark
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that has a clock is left out: what reads this need not wait for it."""
+        return bool(self._clocked) and all(input.idle for input in self._clocked)
+
+    def hush(self, name: str) -> None:
+        """Leave out an input that has become idle, until its next record, and close what is due without it."""
+        self.inputs[name].idle = True
+        self._watermark = self._lowest()
+        if self._watermark >= self._operator.due:
+            self._operator.on_watermark(self._watermark)
+
     def load(self, record: TaskRecord) -> None:
         """Continue where a commit left off; the rows are in the table already."""
+        for name in record.idle:
+            self.inputs[name].idle = True
+        if record.reached:
+            self._watermark, *reached = record.reached
+            if self._chain is not None:
+                self._chain.marks = reached
         for name, highest in record.highest.items():
             self.inputs[name].highest = highest
         for name, marks in record.marks.items():
@@ -209,6 +179,7 @@ class Program:
         return TaskRecord(
             positions=dict(positions), highest=highest, late=self.late, duplicates=self.duplicates, dead=self.dead,
             commits=number, taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
+            idle=[name for name, input in self.inputs.items() if input.idle], reached=self._reached(),
             marks={name: dict(input.marks) for name, input in self.inputs.items() if isinstance(input, Fed)},
         )  # fmt: skip
 
@@ -218,6 +189,9 @@ class Program:
         if isinstance(input, Fed):
             self._feed_carried(input, records)
             return
+        if input.idle and records:
+            self._watermark = self._lowest()
+            self._wake(input)
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
         on_event, watermark, future = operator.on_event, self._watermark, input.future_us
         highest = BEFORE_ALL if input.highest is None else input.highest
@@ -252,7 +226,12 @@ class Program:
         for record in records:
             assert record.value is not None
             event = decode_carried(record.value)
+            if input.idle:
+                self._watermark = self._lowest()
+            was_idle = input.idle
             if input.hear(event):
+                if was_idle and not input.idle:
+                    self._wake(input)
                 self._watermark = watermark = self._lowest()
                 if watermark >= operator.due:
                     operator.on_watermark(watermark)
@@ -272,7 +251,32 @@ class Program:
             case _:
                 assert_never(refused)
 
-    def _lowest(self) -> int:
+    def _wake(self, input: Input) -> None:
+        """Let an idle input count again, from the watermark that was reached without it.
+
+        A clock behind a source moves unnoticed: whoever calls has read the task's watermark, which may fall now.
+        """
+        input.idle = False
+        reached = self._watermark if self._chain is None else self._chain.entered(input.name)
+        if reached != BEFORE_ALL and input.behind_us is not None:
+            least = reached + input.behind_us
+            input.highest = least if input.highest is None else max(input.highest, least)
+
+    def _reached(self) -> list[int]:
+        if not any(input.patient for input in self._clocked):
+            return []
+        return [self._watermark, *([] if self._chain is None else self._chain.marks)]
+
+    def _of_awake(self) -> int:
+        """As `_of_all`, where an input can be idle: it never falls when one is back."""
+        marks = [
+            (BEFORE_ALL if input.highest is None or input.behind_us is None else input.highest - input.behind_us, input)
+            for input in self._clocked
+        ]
+        awake = [mark for mark, input in marks if not input.idle]
+        return max(self._watermark, min(awake) if awake else max(mark for mark, _ in marks))
+
+    def _of_all(self) -> int:
         lowest = None
         for input in self._clocked:
             if input.highest is None or input.behind_us is None:

@@ -82,6 +82,7 @@ class Runtime:
             generation=lambda: int(self.app.consumer_generation_id),
             seek=self._seek,
             begin=self._begin,
+            answered=lambda topic, partition, offset: self.app.consumer.answered(TP(topic, partition), offset),
             committed=self._moved.set,
             points=self.points,
         )
@@ -265,7 +266,7 @@ class Runtime:
         return int((await self.app.consumer.earliest_offsets(place))[place])
 
     def _reached(self, job: str, places: Mapping[str, int]) -> bool:
-        return all(
+        return not any(at.overdue for at in self.of(job)) and all(
             at.committed.positions.get(topic, 0) >= places.get(f"{topic}/{at.partition}", 0)
             for at in self.of(job)
             for topic in at.stage.inputs.values()

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock
+from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock, sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,11 @@ def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
             name = f"rekeyed_{number}_"
             feeds[name] = number
             delay = clock(node)
-            return Source(name, delay=None if delay is None else timedelta(microseconds=delay))
+            if delay is None:
+                return Source(name)
+            # An input that another stage feeds is idle as soon as that says so: how long it was silent is known there.
+            idle = next((each.idle_after for each in sources(node) if each.idle_after is not None), None)
+            return Source(name, delay=timedelta(microseconds=delay), idle_after=idle)
         kept = kept or isinstance(node, Stateful)
         match node:
             case Source():

@@ -44,6 +44,7 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     watermark: int | None
     commit: int
     """The number of its last commit that was heard."""
+    idle: bool = False
 
 
 class TaskRecord(msgspec.Struct, kw_only=True):
@@ -62,6 +63,11 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     """How many there were before this one: its number."""
     marks: dict[str, dict[int, Mark]] = {}
     """Input name -> upstream partition -> what was last heard of it, for inputs that another stage feeds."""
+    idle: list[str] = []
+    """Inputs that are left out where the lowest watermark counts."""
+    reached: list[int] = []
+    """The watermarks, that of the task and then its operators': only where what is left out may come back, since else
+    they follow from `highest`."""
     taken: int = 0
     """Events that operators of a chain have seen."""
     rows: int = 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
@@ -25,8 +26,10 @@ from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.program import Program, Record
+from engines.faust.silence import Silence
 from engines.faust.store import Store, TaskRecord, damaged
 from engines.faust.writer import Outbox, Writer
+from semantics.pipeline import sources
 from semantics.timeline import CrashPoint
 
 INBOX = 2
@@ -55,6 +58,9 @@ class Surroundings:
     """(topic, partition, offset): fetch from there."""
     begin: Callable[[str, int], Awaitable[int]]
     """(topic, partition): the offset of the first record that is still on the log."""
+    answered: Callable[[str, int, int], float]
+    """(topic, partition, offset): when the broker last said that nothing has come from there on, in seconds since 1970;
+    0 if it has not."""
     committed: Callable[[], None]
     """Called after every commit."""
     points: FailPoints
@@ -76,6 +82,7 @@ class Task:
         self._working = False
         self._open_since: float | None = None
         self._positions: dict[str, int] = {}
+        self._silence = Silence({})
         self._runner: asyncio.Task[None] | None = None
         self.committed = TaskRecord()
         self.watermark: int | None = None
@@ -99,6 +106,11 @@ class Task:
     def busy(self) -> bool:
         """Whether there is work at hand, taken or waiting."""
         return self._working or bool(self._inbox) or self._open_since is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether an input may be idle of which that is not decided."""
+        return self._silence.overdue(time.time())
 
     @property
     def ends(self) -> dict[str, int]:
@@ -125,8 +137,9 @@ class Task:
             self._carrier = Carrier(self._outputs, self.partition)
         self._dead = self._writer.outbox(self.stage.dead_letters, self.partition)
         self._changelog = self._writer.outbox(self.stage.changelog, self.partition)
+        pipeline = self.stage.compiled()
         self._program = Program(
-            self.stage.compiled(),
+            pipeline,
             store.rows,
             self._carrier or self._outputs[0].append,
             self._bury,
@@ -148,6 +161,14 @@ class Task:
             self._blame(error)
             raise
         self._positions = {topic: self._start(topic, begin, committed.get(topic, 0)) for topic, begin in begins.items()}
+        self._silence = Silence({
+            self.stage.inputs[source.name]: source.idle_after.total_seconds()
+            for source in sources(pipeline)
+            if source.idle_after is not None and source.name not in self.stage.feeds
+        })  # fmt: skip
+        for name, topic in self.stage.inputs.items():
+            if name not in record.idle:
+                self._silence.heard(topic, time.time())
         self.watermark = self._program.watermark
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
         if stale:
@@ -199,6 +220,9 @@ class Task:
                 if not self._inbox:
                     self._wake.clear()
                     due = None if self._open_since is None else self._open_since + self._interval_s
+                    if (wait_s := self._silence.wait_s(time.time())) is not None:
+                        look = loop.time() + wait_s
+                        due = look if due is None else min(due, look)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(due):
                             await self._wake.wait()
@@ -208,6 +232,8 @@ class Task:
                         topic, chunk = self._inbox.popleft()
                         self._room.set()
                         await self._take(topic, chunk)
+                    elif not self._paused and self._silence.overdue(time.time()):
+                        self._hush()
                     if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
                         await self._commit()
                     self._working = False
@@ -230,19 +256,32 @@ class Task:
             if chunk.end <= position:
                 return
         await self._at(CrashPoint.BEFORE_PROCESS, {})
-        if self._open_since is None:
-            self._open_since = asyncio.get_running_loop().time()
+        self._begin()
         one_by_one = self._around.points.armed is CrashPoint.MID_SINK
-        for outbox in (*self._outputs, self._dead, self._changelog):
-            outbox.stamp()
         for outbox in self._outputs:
             outbox.one_by_one = one_by_one
         self._program.feed(self._input_of[topic], records)
+        self._silence.heard(topic, time.time())
         self._positions[topic] = chunk.end
         await self._at(CrashPoint.AFTER_PROCESS, {})
         if not one_by_one:
             for outbox in self._outputs:
                 await self._writer.send(outbox, outbox.full())
+
+    def _begin(self) -> None:
+        """Open what the next commit will end."""
+        if self._open_since is None:
+            self._open_since = asyncio.get_running_loop().time()
+        for outbox in (*self._outputs, self._dead, self._changelog):
+            outbox.stamp()
+
+    def _hush(self) -> None:
+        """Leave out the inputs that have become idle: it is committed as if a record had said so."""
+        now, positions = time.time(), self._positions
+        around, partition = self._around, self.partition
+        for topic in self._silence.fallen(now, lambda topic: around.answered(topic, partition, positions[topic])):
+            self._begin()
+            self._program.hush(self._input_of[topic])
 
     def _start(self, topic: str, begin: int, committed: int) -> int:
         """Return where to begin with an input: at the store's position, or with the log if it has none."""
@@ -271,7 +310,7 @@ class Task:
         writer, changelog = self._writer, self._changelog
         said, number = (*self._outputs, self._dead), self.committed.commits + 1
         if self._carrier is not None:
-            self._carrier.mark(self._program.announced, number)
+            self._carrier.mark(self._program.announced, number, idle=self._program.idle)
         self._program.tidy()
         self._logged_bytes += changelog.extend(ROW, self.store.rows.changes())
         saved = self._saved(number)

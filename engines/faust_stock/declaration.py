@@ -108,6 +108,7 @@ def declaration(variant: str) -> Declaration:
         crash_points=frozenset(),
         no_crash_because=_NO_CRASH_BECAUSE,
         scaling=NO_SCALING,
+        takeover=NO_SCALING,
     )
 
 
@@ -128,7 +129,14 @@ def _lacking(node: Pipeline) -> str:
     match node:
         case Join():
             return f"Joins are declared and not written: {_SOURCE}/joins.py: Join.process raises"
-        case Source(late_output=True) | Source(future=timedelta()) | Upsert() | Absence() | Lookup():
+        case (
+            Source(late_output=True)
+            | Source(future=timedelta())
+            | Source(idle_after=timedelta())
+            | Upsert()
+            | Absence()
+            | Lookup()
+        ):
             return f"Nothing asks for event time: there is no watermark ({_SOURCE}/tables/base.py: time.time())"
         case Aggregate(ttl=timedelta()):
             return f"What a Table keeps expires by the wall clock ({_SOURCE}/tables/base.py: Collection._del_old_keys)"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -38,7 +40,8 @@ from engines.reference import bugs, declaration
 from engines.reference.declaration import NO_CRASH
 from engines.wire import encode_row
 from semantics.errors import WeirError
-from semantics.oracle import Machine, Parts
+from semantics.oracle import Machine, Parts, Task
+from semantics.pipeline import sources
 from semantics.rules import CONTRACT
 from semantics.time import T0_US
 from semantics.timeline import CrashPoint, Raw
@@ -64,12 +67,35 @@ class _Work:
         self.late = self.dup = self.dead = 0
         self.failure = ""
         self._input_of = {topic: input for input, topic in job.inputs.items()}
+        self._patience_s = {
+            job.inputs[source.name]: source.idle_after.total_seconds()
+            for source in sources(job.pipeline)
+            if source.idle_after is not None
+        }
+        self._idle_at = {place: self._patient_until(place) for place in self.positions}
+
+    def overdue(self) -> list[Place]:
+        """Return the partitions from which nothing has come for as long as makes them idle."""
+        now = time.monotonic()
+        return [place for place, at in self._idle_at.items() if at <= now]
+
+    def hush(self, place: Place) -> dict[Place, list[Message]]:
+        """Leave an idle partition out; return what is to be appended."""
+        self._idle_at[place] = math.inf
+        return self._said(self.machine.hush(self._input_of[place[0]], place[1]), place[1])
+
+    def _patient_until(self, place: Place) -> float:
+        return time.monotonic() + self._patience_s.get(place[0], math.inf)
 
     def process(self, place: Place, messages: Sequence[Message]) -> dict[Place, list[Message]]:
         """Compute one batch of one partition; return what is to be appended."""
         topic, lane = place
         raws = [Raw(message.value or b"", self._input_of[topic], lane) for message in messages]
-        task = self.machine.feed(lane, raws)
+        self._idle_at[place] = self._patient_until(place)
+        return self._said(self.machine.feed(lane, raws), lane)
+
+    def _said(self, task: Task, lane: int) -> dict[Place, list[Message]]:
+        """Take from a task what it said; dead letters are of that lane."""
         appended: dict[Place, list[Message]] = {
             (self.job.output, task.lanes[0]): [encode_row(row) for row in task.rows],
             (self.job.dead_letters, lane): [Message(None, raw.value) for raw, _ in task.dead if isinstance(raw, Raw)],
@@ -149,7 +175,8 @@ class ReferenceDeployment:
             return [f"{p[0]}/{p[1]} at {at[p]} of {end}" for p, end in ends[name].items() if at[p] < end]
 
         def done() -> bool:
-            return all(self._works[name].failure or not behind(name) for name in ends)
+            works = [(self._works[name], behind(name)) for name in ends]
+            return all(work.failure or not (left or work.overdue()) for work, left in works)
 
         async with self._round_done:
             try:
@@ -233,6 +260,9 @@ class ReferenceDeployment:
                 for place in [place for place in work.positions if place in ranges]:
                     self._append(work, work.process(place, found[place]))
                     work.positions[place] = ranges[place][1]
+                for place in work.overdue():
+                    if work.positions[place] == ends[place]:
+                        self._append(work, work.hush(place))
             except Exception:
                 # A job that cannot go on must not stop the others; its next settle says why.
                 self._fail([work], traceback.format_exc(limit=-3))

@@ -65,6 +65,12 @@ def _capability(pipeline: Pipeline) -> Capability:
             "The watermark follows the highest event time of all, however far ahead it is "
             f"({STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
         )
+    if any(source.idle_after is not None for source in sources(pipeline)):
+        return Capability(
+            Support.UNSUPPORTED,
+            "No input is ever left out: of several the slowest counts, however long it is silent, or by a setting of "
+            f"the whole query the fastest ({GUIDE} 'Policy for handling multiple watermarks').",
+        )
     for node in nodes(pipeline):
         if (found := _of_node(node)).support is not Support.NATIVE:
             return found

@@ -6,7 +6,7 @@ from semantics.expectation import Expectation, after, script
 from semantics.expr import ID, Literal
 from semantics.pipeline import Aggregate, AsOf, Emit, Function, Join, KeyBy, Lookup, Session, Source, Tumbling
 from semantics.time import s
-from semantics.timeline import Crash, CrashPoint, Restart, Scale
+from semantics.timeline import Crash, CrashPoint, Idle, Restart, Scale
 
 _BY_ID = KeyBy(Source(delay=s(0)), ID)
 _COUNT = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
@@ -131,5 +131,13 @@ EXPECTATIONS = [
         timeline=script("T:x=7@0 T:u=8@0/1", "L:a#x@1 L:b#u@2/1", "L:b#x@3/1"),
         demand=after([], ["x#x=7@1", "u#u=8@2"], ["x#x=7@3"]),
         because="Orders by customer, prices by article: one of the two has to travel.",
+    ),
+    Expectation(
+        "NK-14",
+        "a partition that has fallen silent does not hold back the others behind a new key",
+        pipeline=Aggregate(KeyBy(Source(delay=s(0), idle_after=s(3)), ID), window=Tumbling(s(10))),
+        timeline=script("a#x@1 b#x@2/1", "a#u@30", Idle(s(3)), "a#u@45", "b#x@31/1"),
+        demand=after(["wm:1"], ["wm:2"], ["x[0,10)=2", "wm:30"], ["u[30,40)=1", "wm:45"], ["late:1", "wm:45"]),
+        because="Keys are never spread evenly at night: one empty partition would stop every window of all keys.",
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
 from semantics.expr import VALUE, expr
-from semantics.pipeline import Aggregate, Filter, Source, Tumbling
+from semantics.pipeline import Aggregate, Filter, Source, Tumbling, Union
 from semantics.time import s
 from semantics.timeline import Flush, Idle, Restart
 
@@ -12,6 +12,13 @@ from semantics.timeline import Flush, Idle, Restart
 def _count(delay: float, size: float) -> Aggregate:
     return Aggregate(Source(delay=s(delay)), window=Tumbling(s(size)))
 
+
+_SILENCE = s(3)
+"""Longer than any step of a script takes, so that nobody falls silent before it is asked for."""
+_BOTH = Aggregate(
+    Union((Source("L", delay=s(0), idle_after=_SILENCE), Source("R", delay=s(0), idle_after=_SILENCE))),
+    window=Tumbling(s(10)),
+)
 
 EXPECTATIONS = [
     Expectation(
@@ -79,7 +86,7 @@ EXPECTATIONS = [
         "WM-08",
         "without input time stands still: a window stays open until an event moves the watermark",
         pipeline=_count(delay=0, size=10),
-        timeline=script("a@1", Idle(s(1)), "z@60"),
+        timeline=script("a@1", Idle(_SILENCE), "z@60"),
         demand=after([], ["wm:1"], ["a[0,10)=1"]),
         because="The last window of a quiet stream never closes by itself: plan for heartbeats.",
         core=True,
@@ -174,5 +181,37 @@ EXPECTATIONS = [
         timeline=script("b@5/1", "a@100/0", "a@1/0", Flush(300_000_000)),
         demand=after([], [], ["late:1"], ["a[100,110)=1", "b[0,10)=1"]),
         because="If one partition's pace decides what is late in another, the same data counts on some days only.",
+    ),
+    Expectation(
+        "WM-40",
+        "an input that has fallen silent is left out: time goes on with the others",
+        pipeline=_BOTH,
+        timeline=script("L:a@1 R:a@2", "L:a@30", Idle(_SILENCE), "L:a@45"),
+        demand=after(["wm:1"], ["wm:2"], ["a[0,10)=2", "wm:30"], ["a[30,40)=1", "wm:45"]),
+        because="One shop that is closed on Sundays must not hold back the figures of all others.",
+    ),
+    Expectation(
+        "WM-41",
+        "an input from which nothing has ever come is left out too",
+        pipeline=_BOTH,
+        timeline=script("L:a@1 L:a@30", Idle(_SILENCE)),
+        demand=after(["wm:~"], ["a[0,10)=1", "wm:30"]),
+        because="A topic that was made and never used is the usual reason for a job that says nothing.",
+    ),
+    Expectation(
+        "WM-42",
+        "what comes from an input that was left out is late where time has gone on without it; then it counts again",
+        pipeline=_BOTH,
+        timeline=script("L:a@1 R:a@2", "L:a@30", Idle(_SILENCE), "R:a@5", "L:a@45", "R:a@50"),
+        demand=after([], [], ["a[0,10)=2"], ["late:1", "wm:30"], ["wm:30"], ["a[30,40)=1", "wm:45"]),
+        because="Whoever sets an idle time-out trades lateness for progress: the price has to be seen, and counted.",
+    ),
+    Expectation(
+        "WM-43",
+        "that an input is left out, and how far time has come without it, survives a restart without the disk",
+        pipeline=_BOTH,
+        timeline=script("L:a@1 R:a@2", "L:a@30", Idle(_SILENCE), Restart(wipe_state=True), "L:a@45", "R:a@31"),
+        demand=after([], [], ["a[0,10)=2"], [], ["a[30,40)=1", "wm:45"], ["late:1", "wm:45"]),
+        because="A decision by the clock on the wall must be written down: a replay would decide otherwise.",
     ),
 ]

@@ -5,7 +5,7 @@ Instants are offsets from T0 in microseconds, as everywhere in the oracle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from semantics.pipeline import Join, Pipeline, Source, Watermark, clocked, held_back_us, inputs, nodes, sources
@@ -42,6 +42,8 @@ class Clock:
         }
         self.rules = rules
         self.tops: dict[tuple[str, int], int] = {}
+        self.idle: set[tuple[str, int]] = set()
+        """Left out, until they speak again."""
         self._of_lanes = max if rules.watermark_scope is WatermarkScope.SOURCE_MAX else min
         self._of_inputs = max if rules.multi_input is MultiInput.MAX else min
         self._coarse = rules.watermark_resolution is WatermarkResolution.MILLISECOND
@@ -51,6 +53,18 @@ class Clock:
         """Take note of an event's time; it moves the watermarks with their next `advance`."""
         top = self.tops.get((name, lane))
         self.tops[name, lane] = time_us if top is None else max(top, time_us)
+
+    def wake(self, name: str, lane: int, reached: int) -> None:
+        """Take note of a record: an idle clock counts again, from the watermark that was reached without it."""
+        if (name, lane) in self.idle:
+            self.idle.remove((name, lane))
+            if reached != self._start:
+                self.see(name, lane, reached + self.delays[name])
+
+    def awake(self, node: Pipeline, lanes: Collection[int]) -> bool:
+        """Return whether any clock below a node, or at it, is not idle."""
+        named = {sources(below)[0].name for below in nodes(node) if isinstance(below, Source | Watermark)}
+        return any((name, lane) not in self.idle for name in named & self.delays.keys() for lane in lanes)
 
     def ahead(self, name: str, lane: int, time_us: int, most_us: int) -> bool:
         """Return whether an event is more than `most_us` ahead of all that was seen of its partition."""
@@ -63,22 +77,27 @@ class Clock:
 
     def all(self, lanes: Sequence[int]) -> int:
         """Return what all clocks together say."""
-        return self._of_inputs(self.reading(name, lanes) for name in self.delays) if self.delays else BEFORE_ALL
+        marks = [(self.reading(name, lanes), any((name, lane) not in self.idle for lane in lanes))
+                 for name in self.delays]  # fmt: skip
+        return _together(marks, self._of_inputs)
 
     def reading(self, name: str, lanes: Sequence[int]) -> int:
         """Return what one clock says for those lanes: its highest times less its delay."""
-        return self._of_lanes(self._lane(name, lane) for lane in lanes)
+        return _together([(self._lane(name, lane), (name, lane) not in self.idle) for lane in lanes], self._of_lanes)
 
     def forget(self) -> None:
         """Lose every highest time, but no watermark."""
         self.tops.clear()
 
     def dump(self) -> Dump:
-        return tuple(sorted((*place, top) for place, top in self.tops.items()))
+        return tuple(sorted((*place, top) for place, top in self.tops.items())), tuple(sorted(self.idle))
 
     def load(self, dump: Dump) -> None:
-        tops: Iterable[tuple[str, int, int]] = dump
+        tops: Iterable[tuple[str, int, int]]
+        idle: Iterable[tuple[str, int]]
+        tops, idle = dump
         self.tops = {(name, lane): top for name, lane, top in tops}
+        self.idle = {(name, lane) for name, lane in idle}
 
     def behind(self, node: Pipeline, lanes: Sequence[int]) -> int:
         """Return the watermark of what comes out of a node."""
@@ -94,8 +113,8 @@ class Clock:
 
     def before(self, node: Pipeline, lanes: Sequence[int]) -> int:
         """Return the watermark of what goes into a node; an input without a clock is left out."""
-        marks = [self.behind(input, lanes) for input in inputs(node) if clocked(input)]
-        return self._of_inputs(marks) if marks else BEFORE_ALL
+        read = [input for input in inputs(node) if clocked(input)]
+        return _together([(self.behind(input, lanes), self.awake(input, lanes)) for input in read], self._of_inputs)
 
     def _lane(self, name: str, lane: int) -> int:
         top = self.tops.get((name, lane))
@@ -103,6 +122,12 @@ class Clock:
             return self._start
         reached = top - self.delays[name]
         return reached - (reached + T0_US) % 1_000 if self._coarse else reached
+
+
+def _together(marks: Sequence[tuple[int, bool]], of: Callable[[Iterable[int]], int]) -> int:
+    """Return several watermarks as one, each with whether it is awake; if none is, the highest."""
+    awake = [mark for mark, is_awake in marks if is_awake]
+    return of(awake) if awake else max((mark for mark, _ in marks), default=BEFORE_ALL)
 
 
 class Mark:

@@ -156,6 +156,9 @@ class Task:
         """Run one micro-batch."""
         partials = set[object]()
         for event in events:
+            if self._sources[event.input].idle_after is not None:
+                entry = self._entries[event.input, event.partition]
+                self.clock.wake(event.input, event.partition, entry.target.mark.now)
             usable = self._usable(event)
             if usable is not None and self._enter(usable, partials) and self._sources[usable.input].late_output:
                 self.dead.append((event, "late"))
@@ -168,6 +171,12 @@ class Task:
         self.late += len(partials)
         for mark in self._marks():
             mark.advance()
+
+    def hush(self, input: str, lane: int) -> None:
+        """Leave out a partition that has become idle, and move time as far as the others say."""
+        self.clock.idle.add((input, lane))
+        self.batch(())
+        self.batch(())
 
     def _enter(self, event: Event, partials: set[object]) -> bool:
         """Take an event in: past the clock, and to the first operator. Return whether it is late for that."""
@@ -339,6 +348,12 @@ class Machine:
         """Take a chunk of one partition of one input; return the task that took it, to be read and drained."""
         task = self._home[partition]
         task.feed(events)
+        return task
+
+    def hush(self, input: str, partition: int) -> Task:
+        """Leave out a partition that has become idle; return its task, to be read and drained."""
+        task = self._home[partition]
+        task.hush(input, partition)
         return task
 
     @property

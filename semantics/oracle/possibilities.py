@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 from typing import TypeAlias
 
 from semantics.errors import InvalidTimeline
@@ -26,6 +26,7 @@ from semantics.timeline import (
     CrashPoint,
     Event,
     Flush,
+    Idle,
     Raw,
     Restart,
     Send,
@@ -105,7 +106,8 @@ def _predict(
             if forgets and isinstance(step, Restart):
                 task.clock.forget()
             chunks = _chunks(step, inputs, lanes)
-            for end in _ends(task, chunks, number, arrange, forgets_at, fault):
+            begun = _hushed(task, step, number) if isinstance(step, Idle) else [task]
+            for end in (end for task in begun for end in _ends(task, chunks, number, arrange, forgets_at, fault)):
                 if isinstance(end, Failed):
                     failed = StepResult((), None, 0, 0, 0, 0, failed=str(end))
                     ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
@@ -115,6 +117,25 @@ def _predict(
         paths = after
         crash = step if isinstance(step, Crash) else None
     return ended.union(*paths.values())
+
+
+def _hushed(task: Task, step: Idle, number: int) -> Iterator[Task]:
+    """Yield the task with all inputs idle that can be, in any order: nobody says when each has been heard last."""
+    silent: list[tuple[str, int]] = []
+    for source in sources(task.pipeline):
+        if source.idle_after is None:
+            continue
+        if step.duration < source.idle_after:
+            raise InvalidTimeline(
+                f"step {number}: whether {source.name!r} is idle by then depends on the steps before: let at least"
+                f" {source.idle_after} pass."
+            )
+        silent += [(source.name, lane) for lane in task.lanes if (source.name, lane) not in task.clock.idle]
+    for order in permutations(silent):
+        hushed = task.fork()
+        for place in order:
+            hushed.hush(*place)
+        yield hushed
 
 
 def _chunks(step: Step, inputs: Sequence[str], lanes: Sequence[int]) -> list[_Events]:

@@ -27,12 +27,17 @@ class Source:
     more than that ahead of the highest time seen in its partition is a dead letter, with reason `future`, and moves no
     clock; the first event of a partition is ahead of nothing. No other clock is asked, so a pause of the whole input
     that is longer than `future` makes dead letters of all that follows: it must be longer than any pause.
+
+    `idle_after`: a partition from which no record has come for so long, in processing time, is left out where the
+    lowest of several watermarks counts, until its next record; of what is left out altogether the highest counts. No
+    watermark falls when it is back: what it then brings may be late.
     """
 
     name: str = "in"
     delay: timedelta | None = field(default=None, kw_only=True)
     late_output: bool = field(default=False, kw_only=True)
     future: timedelta | None = field(default=None, kw_only=True)
+    idle_after: timedelta | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
@@ -41,6 +46,10 @@ class Source:
             raise InvalidPipeline(f"A watermark cannot run ahead of its input: delay is {self.delay}.")
         if self.delay is None and (self.late_output or self.future is not None):
             raise InvalidPipeline("What is late, or too early, is said by a clock: give the source a delay.")
+        if self.idle_after is not None:
+            positive(self.idle_after, "the time after which an input is idle")
+            if self.delay is None:
+                raise InvalidPipeline("Without a clock an input holds nobody back: leave out idle_after.")
         if self.future is not None:
             positive(self.future, "a future guard")
 

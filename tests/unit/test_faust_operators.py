@@ -18,6 +18,7 @@ from engines.faust.keys import group_at, key_of, key_time, name_of, time_key
 from engines.faust.program import Program, Record
 from engines.faust.store import Caches, TaskRecord
 from engines.wire import encode_event, row_decoder
+from semantics.expectation import script
 from semantics.expr import ID, KEY, LEFT_VALUE, RIGHT_VALUE, VALUE, Expr, Literal, expr
 from semantics.notation import print_row, print_step
 from semantics.oracle import predict
@@ -51,13 +52,14 @@ from semantics.pipeline import (
 )
 from semantics.rows import Row, ValueRow, WindowRow, sort_key
 from semantics.time import T0_US
-from semantics.timeline import Event, Raw, Send, Timeline
+from semantics.timeline import Event, Idle, Raw, Send, Timeline
 
 SECONDS = st.integers(-3, 40).map(lambda n: timedelta(seconds=n))
 DELAYS = st.integers(0, 15).map(lambda n: timedelta(seconds=n))
 FUNCTIONS = st.one_of(
     st.just((Function.COUNT,)), st.lists(st.sampled_from(Function), min_size=1, unique=True).map(tuple)
 )
+PATIENCE = timedelta(seconds=5)
 GRACES = st.sampled_from([0, 0, 1, 7, 13]).map(lambda n: timedelta(seconds=n))
 
 
@@ -76,10 +78,11 @@ def streams(name: str, *, clock: bool | None = None, rekey: bool = True) -> st.S
     values = st.sampled_from([expr(VALUE, "*", 3), expr(expr(VALUE, "-", 5), "+", VALUE)])
     guards = st.none() | st.integers(1, 20).map(lambda n: timedelta(seconds=n))
     sources = st.builds(
-        lambda delay, guard, late: Source(
-            name, delay=delay, future=None if delay is None else guard, late_output=late and delay is not None
+        lambda delay, guard, late, patient: Source(
+            name, delay=delay, future=None if delay is None else guard, late_output=late and delay is not None,
+            idle_after=PATIENCE if patient and delay is not None else None,
         ),
-        delays, st.one_of(st.none(), st.none(), guards), st.booleans(),
+        delays, st.one_of(st.none(), st.none(), guards), st.booleans(), st.booleans(),
     )  # fmt: skip
 
     def extend(inner: st.SearchStrategy[Stream]) -> st.SearchStrategy[Stream]:
@@ -195,9 +198,12 @@ RAWS = [b"", b"{", b"[]", b'{"v":"x"}', b'{"k":"a","v":1.5}', b'{"k":7,"v":1,"t"
 @st.composite
 def timelines(draw: st.DrawFn, inputs: tuple[str, ...]) -> Timeline:
     """Short scripts on one partition, each step's events on few inputs."""
-    steps: list[Send] = []
+    steps: list[Send | Idle] = []
     number = 0
     for _ in range(draw(st.integers(1, 5))):
+        if draw(st.integers(0, 4)) == 0:
+            steps.append(Idle(PATIENCE))
+            continue
         events: list[Event | Raw] = []
         for _ in range(draw(st.integers(1, 4))):
             number += 1
@@ -267,7 +273,8 @@ def trees(draw: st.DrawFn) -> Pipeline:
     def source(spare: int) -> Pipeline:
         """Return an input; with a clock behind it, or behind a union."""
         if not clock or draw(st.integers(0, 2)):
-            return Source(next(names), delay=draw(DELAYS) if clock else None)
+            patience = PATIENCE if clock and draw(st.booleans()) else None
+            return Source(next(names), delay=draw(DELAYS) if clock else None, idle_after=patience)
         inner: Pipeline = Source(next(names))
         if spare and draw(st.booleans()):
             inner = Union((inner, Source(next(names))))
@@ -389,9 +396,13 @@ class Run:
         store.close()
         self.open()
 
-    def step(self, step: Send, first_offset: int) -> tuple[Any, ...]:
+    def step(self, step: Send | Idle, first_offset: int) -> tuple[Any, ...]:
         late, duplicates, self.rows, self.dead = self.program.late, self.program.duplicates, [], []
-        for name in self.program.inputs:
+        for name, input in self.program.inputs.items():
+            if isinstance(step, Idle):
+                if input.patient and not input.idle:
+                    self.program.hush(name)
+                continue
             events = [event for event in step.events if event.input == name]
             records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
             self.program.feed(name, records)
@@ -408,7 +419,7 @@ def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: b
     run = Run(pipeline, path)
     seen = []
     for number, step in enumerate(timeline):
-        assert isinstance(step, Send)
+        assert isinstance(step, Send | Idle)
         if crash and path is not None:
             run.step(step, 100 * number)
             run.crash(wipe=wipe)
@@ -438,6 +449,20 @@ def test_it_does_what_the_oracle_predicts(script: tuple[Pipeline, Timeline]) -> 
 @given(chains())
 def test_operators_that_feed_operators_do_too(script: tuple[Pipeline, Timeline]) -> None:
     check(*script, None, crash=False, wipe=False)
+
+
+def test_no_watermark_falls_when_an_input_is_back_not_across_a_restart_either(tmp_path: Path) -> None:
+    """A union of two that were left out altogether is behind the third when one of them is back."""
+
+    def source(name: str, *, patient: bool) -> Source:
+        return Source(name, delay=timedelta(0), idle_after=PATIENCE if patient else None)
+
+    inner = Dedup(Union((source("L", patient=True), source("R", patient=True))), horizon=timedelta(0))
+    pipeline = Dedup(Union((inner, source("X", patient=False))), horizon=timedelta(0))
+    timeline = script("L:a@10 R:a@20", "X:a@30", Idle(PATIENCE), "L:a@12", "X:a@25", "L:a@29")
+    check(pipeline, timeline, tmp_path / "0", crash=True, wipe=True)
+    last = [{(step.wm, step.late) for step in prediction} for prediction in predict(pipeline, timeline)]
+    assert all((30_000_000, 1) in steps for steps in last)
 
 
 @settings(max_examples=300, deadline=None)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.store import Caches, TaskRecord
 from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Outbox
-from semantics.pipeline import Aggregate, Emit, Source
+from semantics.pipeline import Aggregate, Emit, Source, Tumbling
 from semantics.timeline import CrashPoint
 
 JOB = Job("job", Aggregate(Source(), emit=Emit.UPDATE), {"in": "input"}, "out", "dead")
@@ -78,7 +80,7 @@ class Noting:
 class Stage:
     """A task, open."""
 
-    def __init__(self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE) -> None:
+    def __init__(self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE, job: Job = JOB) -> None:
         self.writer, self.points = Noting(), FailPoints()
         self.seeks: list[tuple[str, int, int]] = []
         self.commits = asyncio.Event()
@@ -99,11 +101,17 @@ class Stage:
             assert (topic, partition) == ("input", 0)
             return self.begin
 
+        self.answered = 0.0
         around = Surroundings(
-            generation=generation, seek=seek, begin=begin, committed=self.commits.set, points=self.points
+            generation=generation,
+            seek=seek,
+            begin=begin,
+            committed=self.commits.set,
+            points=self.points,
+            answered=lambda *_: self.answered,
         )
-        self.task = Task(plan(guarantee), stage_plans("group", JOB)[0], 0, self.writer, around)
-        self.store = store_for(JOB.pipeline, path, Caches(), saved_every_s=0)
+        self.task = Task(plan(guarantee), stage_plans("group", job)[0], 0, self.writer, around)
+        self.store = store_for(job.pipeline, path, Caches(), saved_every_s=0)
 
     async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
         self.begin = begin
@@ -153,6 +161,22 @@ async def test_a_commit_writes_everything_in_order(tmp_path: Path) -> None:
     assert order == ["send out", "send group-job-changelog", "commit"]
     assert stage.writer.positions == {"input": 2} == stage.store.record.positions
     assert stage.store.read_to == 2
+    await stage.task.close()
+
+
+async def test_an_input_is_idle_once_the_broker_has_said_so_and_that_is_committed(tmp_path: Path) -> None:
+    patient = Aggregate(Source(delay=timedelta(0), idle_after=timedelta(microseconds=1)), window=Tumbling(timedelta(1)))
+    stage = await Stage(tmp_path / "0", job=replace(JOB, pipeline=patient)).open()
+    await stage.give(0, 1)
+    assert stage.task.overdue, "and yet it may be our own silence"
+    assert not stage.store.record.idle
+    stage.commits.clear()
+    stage.answered = time.time() + 1
+    await stage.commits.wait()
+    assert stage.store.record.idle == ["in"]
+    assert not stage.task.overdue
+    await stage.give(1, 2)
+    assert not stage.store.record.idle
     await stage.task.close()
 
 

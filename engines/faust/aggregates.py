@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -20,16 +20,22 @@ class Running(Untimed):
         self._functions, self._rows, self._names, self._emit = functions, rows, names, emit
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
-        kafka, json, group = self._names[event.k]
-        rows, functions = self._rows, self._functions
-        sums = rows.get(group)
-        if sums is None:
-            sums = functions.first(event)
-            rows.insert(group, sums)
-        else:
-            sums = functions.add(sums, event)
-            rows.replace(group, sums)
-        self._emit(kafka, functions.running_row % (json, *sums))
+        self.on_events((event,))
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """Take many events: nothing but the key of each matters."""
+        names, get, insert, replace = self._names, self._rows.get, self._rows.insert, self._rows.replace
+        first, add, emit, row = self._functions.first, self._functions.add, self._emit, self._functions.running_row
+        for event in events:
+            kafka, json, group = names[event.k]
+            sums = get(group)
+            if sums is None:
+                sums = first(event)
+                insert(group, sums)
+            else:
+                sums = add(sums, event)
+                replace(group, sums)
+            emit(kafka, row % (json, *sums))
 
 
 class Expiring(Untimed):

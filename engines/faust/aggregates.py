@@ -67,9 +67,10 @@ class Expiring(Untimed):
         self.due = self._rows.begin(watermark)
 
 
-def expiry_key(key: bytes, row: Sums, ttl_us: int) -> bytes:
-    """Return (when it is forgotten, key) of a row."""
-    return time_key(row[0] + ttl_us + 1) + key
+def expiry(_: bytes, row: Sums, ttl_us: int) -> int:
+    """Return the watermark at which a row is forgotten."""
+    last: int = row[0]
+    return last + ttl_us + 1
 
 
 class Span(NamedTuple):
@@ -169,9 +170,10 @@ class Session(Untimed):
         self.due = NEVER
 
     @staticmethod
-    def due_of(key: bytes, session: Sums) -> bytes:
-        """Return (end, key) of a session: the grace is the same for all."""
-        return time_key(session[0]) + key
+    def due_of(_: bytes, session: Sums) -> int:
+        """Return the end of a session: the grace is the same for all."""
+        end: int = session[0]
+        return end
 
     @staticmethod
     def group_of(key: bytes) -> bytes:
@@ -212,7 +214,10 @@ class Session(Untimed):
                 known = True
             else:
                 rows.delete(key)
-        (rows.replace if known else rows.insert)(place, (end, *sums))
+        if known:
+            rows.replace(place, (end, *sums))
+        else:
+            rows.insert(place, (end, *sums), end)
         self.due = min(self.due, end + self._grace)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))

@@ -145,7 +145,7 @@ class Soak:
 
     def _fates(self, survivors: int) -> Sequence[Fate]:
         if survivors:
-            return [Fate.TAKEN_OVER] if self.declared.scaling.support is Support.NATIVE else [Fate.KEPT]
+            return [Fate.TAKEN_OVER] if self.declared.takeover.support is Support.NATIVE else [Fate.KEPT]
         return [Fate.KEPT, Fate.WIPED, *([Fate.ROLLED_BACK] if self._earlier.exists() else [])]
 
     @property
@@ -175,8 +175,8 @@ def main(name: str, *, kills: int, workers: int, broker: str | None, output: Pat
         raise InvalidPlan(f"{kills} kills of {workers} workers: both begin at 1.")
     engine, variant = registry.require(name)
     declared = engine.declaration(variant)
-    if workers > 1 and declared.scaling.support is not Support.NATIVE:
-        raise InvalidPlan(f"{name} has no workers to choose the number of: {declared.scaling.reason}.")
+    if workers > 1 and declared.takeover.support is not Support.NATIVE:
+        raise InvalidPlan(f"{name} has no workers to choose the number of: {declared.takeover.reason}.")
     asked = {"command": "soak", "engine": name, "kills": kills, "workers": workers}
     run = create(output, asked, seed=seed)
     with open_log(broker, run, say) as log:

@@ -91,6 +91,8 @@ class Settings:
     variant: str = ""
     profile: Profile = Profile.SUITE
     workers: int = 1
+    elastic: bool = False
+    """Whether `scale` will be called: an engine whose workers cannot come and go by themselves may prepare for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,9 @@ class Declaration:
     no_crash_because: str = ""
     """Why not at the others."""
     scaling: Capability = Capability(Support.NATIVE)
-    """Whether workers can join, leave, and take over from a dead one."""
+    """Whether workers can join and leave."""
+    takeover: Capability = Capability(Support.NATIVE)
+    """Whether others take over from one that dies, and stays away."""
     warmup_s: float = 5.0
     """What a benchmark leaves out at the start, in seconds, unless told otherwise."""
     warmup_because: str = ""
@@ -178,9 +182,11 @@ class Declaration:
         """Say how a script on a pipeline would be run: what it harms has to be possible too."""
         if {step.point for step in timeline if isinstance(step, Crash)} - self.crash_points:
             return Capability(Support.UNSUPPORTED, self.no_crash_because)
-        scales = any(isinstance(step, Scale) for step in timeline)
-        if scales and self.scaling.support is not Support.NATIVE:
+        if any(isinstance(step, Scale) for step in timeline) and self.scaling.support is not Support.NATIVE:
             return self.scaling
+        dies = any(isinstance(step, Crash) and step.takeover for step in timeline)
+        if dies and self.takeover.support is not Support.NATIVE:
+            return self.takeover
         return self.capability(pipeline, partitions(timeline))
 
     def __post_init__(self) -> None:

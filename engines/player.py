@@ -140,7 +140,8 @@ class Player:
             path.mkdir(parents=True)
         try:
             await self._create_topics(parts)
-            settings = Settings(variant=self.variant)
+            elastic = any(isinstance(step, Scale) for expectation in wave for step in expectation.timeline)
+            settings = Settings(variant=self.variant, elastic=elastic)
             self.progress(f"{says}: deploying")
             async with await self.engine.deploy(
                 [part.job for part in parts], log=self.log, dirs=dirs, settings=settings

@@ -1,7 +1,8 @@
 """Which expectations share a deployment, and which step each plays at each beat of it. Pure planning.
 
 Scripts with a crash get a deployment of their own; those that restart, scale or let time pass alike share one, and do
-so together: where time counts, it must not pass because others are waited for. Those that do nothing of it fill it up.
+so together: where time counts, it must not pass because others are waited for. Those that do nothing of it
+fill all of these up but those that scale.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
             plain.append(expectation)
     shared = [wave for group in restarting.values() for wave in _cut(group)]
     for wave in shared:
+        if any(isinstance(step, Scale) for step in wave[0].timeline):
+            continue  # Workers that come and go can be a heavier deployment: not for those that need none.
         room = SIZE - len(wave)
         wave += plain[:room]
         plain = plain[room:]

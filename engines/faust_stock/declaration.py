@@ -108,6 +108,7 @@ def declaration(variant: str) -> Declaration:
         crash_points=frozenset(),
         no_crash_because=_NO_CRASH_BECAUSE,
         scaling=NO_SCALING,
+        takeover=NO_SCALING,
     )
 
 

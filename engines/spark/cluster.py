@@ -15,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from engines import java
@@ -27,12 +28,16 @@ MASTER = "WEIR_SPARK_MASTER"
 """The environment variable that names the master; the command lines' --spark-master sets it."""
 _ADDRESS = re.compile(r"spark://([\w.-]+):(\d+)")
 _WORKERS = 2
-_CORES = "8"
+_CORES = 8
 """Of a worker, as it tells the master: a task here mostly waits, and an application without a core never starts."""
+_MOST = 8
+"""With a core each, and so an executor of every application: as many as scripts ask for, and some."""
 _HEAP = "512m"
 """Of an executor; Spark refuses less than 450 MB."""
 _WITHIN_S = 60
 """A JVM starts in 5 s, on a busy machine in 20."""
+_STOP_WITHIN = timedelta(seconds=20)
+"""A worker ends in a second, its executors in another."""
 _POLL_S = 0.2
 _MASTER_UP, _WORKER_UP = "New state: ALIVE", "Successfully registered with master"
 
@@ -42,76 +47,99 @@ def clustered() -> bool:
     return bool(os.environ.get(MASTER))
 
 
-def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path]) -> dict[str, str]:
-    """Return the settings for the master that is named, unchanged if none is. Raises `EnvironmentNotReady`.
+def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path], own: str = "") -> dict[str, str]:
+    """Return the settings for our `own` master or the one that is named, unchanged if there is none.
 
     Executors fetch the connector's jars from the driver, so that a cluster needs nothing but Spark. Two of a core each,
-    on two workers if there are two: a query's state is then on more than one machine.
+    on two workers if there are two, so that a query's state is on more than one machine; of our own master all that
+    there are. Raises `EnvironmentNotReady`.
     """
-    master = os.environ.get(MASTER, "")
+    master = own or os.environ.get(MASTER, "")
     if not master:
         return dict(conf)
     address = _ADDRESS.fullmatch(master)
     if address is None:
         raise EnvironmentNotReady(f"--spark-master is spark://HOST:PORT, not {master!r}.")
     here = _facing(address[1], int(address[2]))
-    own = {
+    changed = {
         "spark.driver.host": here,
         "spark.driver.bindAddress": here,
         "spark.master": master,
         "spark.jars": ",".join(map(str, classpath)),
         "spark.executor.cores": "1",
-        "spark.cores.max": str(_WORKERS),
+        "spark.cores.max": str(_MOST if own else _WORKERS),
         "spark.executor.memory": _HEAP,
         "spark.executor.extraJavaOptions": "-Duser.timezone=UTC -XX:+UseSerialGC",
         # With one partition all state would be on one executor.
         "spark.sql.shuffle.partitions": str(max(_WORKERS, int(conf["spark.sql.shuffle.partitions"]))),
     }
-    return {**conf, **own}
+    return {**conf, **changed}
+
+
+class LocalCluster:
+    """A standalone master on this machine, and as many workers as one asks for. Raises `EngineFailed`, `Deadline`."""
+
+    def __init__(self, logs: Path, *, cores: int) -> None:
+        """Start the master. `cores`: of each worker, as it tells the master."""
+        spec = importlib.util.find_spec("pyspark")
+        if spec is None or spec.origin is None:
+            raise EnvironmentNotReady("pyspark is not installed: `make setup`, or pip install 'weir[spark]'.")
+        self._home, self._logs, self._cores = Path(spec.origin).parent, logs, cores
+        self._scratch, port = scratch_dir("cluster"), _free_port()
+        self.address = f"spark://127.0.0.1:{port}"
+        self._started = 0
+        self._workers: list[Child] = []
+        self._master = self._child("spark-master", "master.Master", "--port", str(port))
+        try:
+            _await(self._master, _MASTER_UP)
+        except BaseException:
+            self.close()
+            raise
+
+    def scale(self, workers: int) -> None:
+        """Have so many workers. The oldest leave, for they hold the most state; their executors end first."""
+        while len(self._workers) > workers:
+            self._workers.pop(0).stop(within=_STOP_WITHIN)
+        new = [self._worker() for _ in range(workers - len(self._workers))]
+        for worker in new:
+            _await(worker, _WORKER_UP)
+
+    def close(self) -> None:
+        """Kill all."""
+        for running in (*self._workers, self._master):
+            running.kill()
+        remove_dir(self._scratch)
+
+    def _worker(self) -> Child:
+        name = f"worker-{self._started}"
+        self._started += 1
+        own = ("--cores", str(self._cores), "--memory", "8g", "--work-dir", str(self._logs / name), self.address)
+        worker = self._child(f"spark-{name}", "worker.Worker", *own)
+        self._workers.append(worker)
+        return worker
+
+    def _child(self, role: str, kind: str, *arguments: str) -> Child:
+        own = {
+            "SPARK_HOME": str(self._home),
+            "SPARK_LOCAL_DIRS": str(self._scratch),
+            "SPARK_DAEMON_MEMORY": "256m",
+            # It would take a port that is not ours to take.
+            "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
+        }
+        argv = [str(self._home / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}"]
+        argv += ["--host", "127.0.0.1", "--webui-port", "0", *arguments]
+        return Child(role, argv, log=self._logs / f"{role}.log", env=environment(java.find()) | own)
 
 
 @contextlib.contextmanager
 def local_cluster(logs: Path) -> Iterator[str]:
     """Run a master and two workers on this machine; yield the master's address. Raises `EngineFailed`, `Deadline`."""
-    spec = importlib.util.find_spec("pyspark")
-    if spec is None or spec.origin is None:
-        raise EnvironmentNotReady("pyspark is not installed: `make setup`, or pip install 'weir[spark]'.")
-    home, scratch, port = Path(spec.origin).parent, scratch_dir("cluster"), _free_port()
-    address = f"spark://127.0.0.1:{port}"
-    own = {
-        "SPARK_HOME": str(home),
-        "SPARK_LOCAL_DIRS": str(scratch),
-        "SPARK_DAEMON_MEMORY": "256m",
-        # It would take a port that is not ours to take.
-        "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false",
-    }
-    env = environment(java.find()) | own
-    start = [
-        str(home / "bin" / "spark-class"),
-        "org.apache.spark.deploy.{}",
-        "--host",
-        "127.0.0.1",
-        "--webui-port",
-        "0",
-    ]
-
-    def child(role: str, kind: str, *arguments: str) -> Child:
-        argv = [part.format(kind) for part in start] + list(arguments)
-        return Child(role, argv, log=logs / f"{role}.log", env=env)
-
-    children = [child("spark-master", "master.Master", "--port", str(port))]
+    cluster = LocalCluster(logs, cores=_CORES)
     try:
-        _await(children[0], _MASTER_UP)
-        for number in range(_WORKERS):
-            work = ("--cores", _CORES, "--memory", "8g", "--work-dir", str(logs / f"worker-{number}"), address)
-            children.append(child(f"spark-worker-{number}", "worker.Worker", *work))
-        for worker in children[1:]:
-            _await(worker, _WORKER_UP)
-        yield address
+        cluster.scale(_WORKERS)
+        yield cluster.address
     finally:
-        for running in reversed(children):
-            running.kill()
-        remove_dir(scratch)
+        cluster.close()
 
 
 def _facing(host: str, port: int) -> str:

@@ -122,8 +122,13 @@ _TITLES = {
 }
 
 
-NO_SCALING = Capability(
-    Support.NOT_IMPLEMENTED, "driver and executors are one process here; a cluster that grows and shrinks comes later"
+_NOT_OURS = Capability(
+    Support.UNSUPPORTED, "The cluster that --spark-master names is not ours: no worker of it is started or ended."
+)
+_NO_TAKEOVER = Capability(
+    Support.UNSUPPORTED,
+    "An executor writes and the driver records, so that no one process dies between the two; and who takes over from a "
+    f"driver is who starts it again ({GUIDE} 'Recovering from Failures with Checkpointing'): that is a restart.",
 )
 
 
@@ -143,7 +148,8 @@ def declaration(variant: str = "") -> Declaration:
         capability=lambda pipeline, _partitions: capability(pipeline, variant),
         crash_points=POINTS | INNER if sink.ours else POINTS,
         no_crash_because="" if sink.ours else NO_CRASH_BECAUSE,
-        scaling=NO_SCALING,
+        scaling=_NOT_OURS if clustered() else Capability(Support.NATIVE),
+        takeover=_NO_TAKEOVER,
         warmup_s=15.0,
         warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
         "long.",

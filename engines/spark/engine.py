@@ -38,9 +38,9 @@ from engines.contract import (
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.process import Child
 from engines.spark.checkpoint import Checkpoint, Journal
-from engines.spark.cluster import clustered, on_cluster
+from engines.spark.cluster import LocalCluster, clustered, on_cluster
 from engines.spark.crash import Watcher
-from engines.spark.declaration import NO_SCALING, PYSPARK, declaration
+from engines.spark.declaration import PYSPARK, declaration
 from engines.spark.gate import INNER
 from engines.spark.recipes import jar
 from engines.spark.session import environment, settings, source_options
@@ -98,6 +98,8 @@ class SparkDeployment:
     _watcher: Watcher | None = None
     _undo: tuple[Checkpoint, int] | None = None
     _standstill: Standstill | None = None
+    _cluster: LocalCluster | None = None
+    """Of our own, where workers come and go."""
     _checkpoints: dict[str, Checkpoint] = field(init=False)
     sink: SinkKind = field(init=False)
 
@@ -115,7 +117,7 @@ class SparkDeployment:
             if kind is None:
                 await self.stop()
         finally:
-            self._kill()
+            await asyncio.to_thread(self._end)
 
     async def launch(self) -> None:
         """Start the process and all queries. Raises `UnsupportedPipeline`, `EngineFailed`, `Deadline`."""
@@ -131,13 +133,14 @@ class SparkDeployment:
             variant=self.settings.variant,
             train=self.train,
         )
-        conf = on_cluster(conf, classpath)
-        self._child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
         try:
-            await self._child.ready(within=_READY_WITHIN)
-            await self._child.request("open", within=_READY_WITHIN, conf=conf)
+            conf = on_cluster(conf, classpath, await asyncio.to_thread(self._master))
+            child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
+            self._child = child
+            await child.ready(within=_READY_WITHIN)
+            await child.request("open", within=_READY_WITHIN, conf=conf)
             jobs = [self._describe(job) for job in self.jobs]
-            answer = await self._child.request(
+            answer = await child.request(
                 "start",
                 within=_READY_WITHIN,
                 bootstrap=self.log.bootstrap,
@@ -148,8 +151,15 @@ class SparkDeployment:
             if answer["refused"] is not None:
                 raise UnsupportedPipeline(answer["refused"]["error"], answer["refused"]["message"])
         except BaseException:
-            self._kill()
+            self._end()
             raise
+
+    def _master(self) -> str:
+        """Return the address of our own master, with one worker at first; empty if no worker will come or go."""
+        if self._cluster is None and self.settings.elastic and not clustered():
+            self._cluster = LocalCluster(self.dirs.logs, cores=1)
+            self._cluster.scale(1)
+        return "" if self._cluster is None else self._cluster.address
 
     def _describe(self, job: Job) -> dict[str, Any]:
         return {
@@ -265,7 +275,12 @@ class SparkDeployment:
         await self.launch()
 
     async def scale(self, workers: int) -> None:
-        raise UnsupportedPipeline("LocalMaster", f"{workers} workers were asked for: {NO_SCALING.reason}.")
+        self._disarm()
+        if self._cluster is None:
+            raise UnsupportedPipeline(
+                "Settings", f"{workers} workers were asked for, and the deployment is not elastic."
+            )
+        await asyncio.to_thread(self._cluster.scale, workers)
 
     def _running(self) -> Child:
         if self._child is None:
@@ -277,6 +292,12 @@ class SparkDeployment:
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None
+
+    def _end(self) -> None:
+        self._kill()
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
 
     def _kill(self) -> None:
         self._disarm()

@@ -6,7 +6,7 @@ import pytest
 
 from engines.contract import Support
 from engines.spark.declaration import declaration
-from semantics.catalogue import all_expectations
+from semantics.catalogue import all_expectations, find
 from semantics.expr import ID, VALUE, expr
 from semantics.pipeline import (
     Absence,
@@ -102,6 +102,20 @@ def test_what_spark_has_no_operator_for_is_a_recipe_where_its_store_allows_one(p
     assert "the sink" in declaration("txn-sink").capability(pipeline, 1).reason.lower()
     shipped = declaration("shipped").capability(pipeline, 1)
     assert (shipped.support, shipped.error) == (Support.UNSUPPORTED, "")
+
+
+def test_workers_come_and_go_but_nobody_takes_over_from_a_driver() -> None:
+    declared = declaration()
+    played = {id: declared.can(find(id).pipeline, find(id).timeline) for id in ("EO-18", "EO-19")}
+    assert played["EO-18"].support is Support.NATIVE
+    assert played["EO-19"].support is Support.UNSUPPORTED
+    assert "https://" in played["EO-19"].reason
+
+
+def test_nothing_of_the_catalogue_is_left_to_be_written() -> None:
+    lacking = {e.id for e in all_expectations()
+               if declaration().can(e.pipeline, e.timeline).support is Support.NOT_IMPLEMENTED}  # fmt: skip
+    assert not lacking
 
 
 def test_a_recipe_whose_rows_have_no_clock_feeds_nothing_that_needs_one() -> None:

@@ -18,6 +18,12 @@ def test_everyone_plays_once_and_crashes_alone() -> None:
         assert not crashing or len(wave) == 1
 
 
+def test_who_needs_no_workers_to_come_and_go_is_not_played_where_they_do() -> None:
+    for wave in waves(all_expectations()):
+        scaling = [e for e in wave if any(isinstance(step, Scale) for step in e.timeline)]
+        assert not scaling or scaling == wave
+
+
 def test_restarts_of_a_wave_are_the_same_and_fall_on_one_beat() -> None:
     for wave in waves(all_expectations()):
         for beat in beats([e.timeline for e in wave]):

@@ -24,7 +24,19 @@ from bench.measure import open_log
 from bench.plan import InvalidPlan
 from bench.runs import Run, create
 from engines import registry
-from engines.contract import Declaration, Deployment, Job, Log, Message, Place, RunDirs, Settings, Status, Support
+from engines.contract import (
+    Declaration,
+    Deployment,
+    Job,
+    Log,
+    Message,
+    Place,
+    Profile,
+    RunDirs,
+    Settings,
+    Status,
+    Support,
+)
 from engines.errors import Deadline, EngineFailed
 from engines.process import remove_dir, scratch_dir
 from engines.wire import encode_event, row_decoder
@@ -205,7 +217,7 @@ async def _soak(
         path.mkdir()
     try:
         await asyncio.to_thread(log.create, dict.fromkeys([job.inputs["in"], job.output, job.dead_letters], PARTITIONS))
-        settings = Settings(variant=variant, workers=workers)
+        settings = Settings(variant=variant, workers=workers, profile=Profile.BENCH)
         async with await engine.deploy([job], log=log, dirs=dirs, settings=settings) as deployment:
             declared = engine.declaration(variant)
             soak = Soak(deployment, declared, job, log, dirs, workers, random.Random(seed))  # noqa: S311  (chance is to be repeatable)

@@ -8,17 +8,13 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from engines.faust.functions import Functions, Sums
-from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, key_of, key_time, time_key
-from engines.faust.operators import Emit, Event, Refused, due_until
+from engines.faust.keys import NEVER, TIME, Names, key_of, key_time, time_key
+from engines.faust.operators import Emit, Event, Refused, Untimed
 from engines.faust.table import Table
 
-KEYS_REMEMBERED = 100_000
 
-
-class Running:
+class Running(Untimed):
     """An aggregate without a window: a row for each event, with the value that its key then has."""
-
-    due = NEVER
 
     def __init__(self, functions: Functions, rows: Table[Sums], names: Names, emit: Emit) -> None:
         self._functions, self._rows, self._names, self._emit = functions, rows, names, emit
@@ -27,25 +23,20 @@ class Running:
         kafka, json, group = self._names[event.k]
         rows, functions = self._rows, self._functions
         sums = rows.get(group)
-        sums = functions.first(event) if sums is None else functions.add(sums, event)
-        rows.put(group, sums)
+        if sums is None:
+            sums = functions.first(event)
+            rows.insert(group, sums)
+        else:
+            sums = functions.add(sums, event)
+            rows.replace(group, sums)
         self._emit(kafka, functions.running_row % (json, *sums))
 
-    def on_watermark(self, watermark: int) -> None:
-        pass
 
-    def recover(self, watermark: int) -> None:
-        pass
-
-
-class Expiring:
+class Expiring(Untimed):
     """An aggregate without a window that forgets a key: rows begin with the time of the key's latest event."""
 
     def __init__(self, ttl_us: int, functions: Functions, rows: Table[Sums], names: Names, emit: Emit) -> None:
-        assert rows.due is not None
-        self._ttl, self._functions, self._rows, self._dues = ttl_us, functions, rows, rows.due
-        self._names, self._emit = names, emit
-        self._open = BEFORE_ALL
+        self._ttl, self._functions, self._rows, self._names, self._emit = ttl_us, functions, rows, names, emit
         self.due = NEVER
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
@@ -54,25 +45,20 @@ class Expiring:
         row = self._rows.get(group)
         if row is None:
             last, sums = event.t, self._functions.first(event)
+            self._rows.insert(group, (last, *sums))
         else:
             last, sums = max(row[0], event.t), self._functions.add(row[1:], event)
-            if last != row[0]:
-                self._rows.delete(group)  # When it is due changes, and so does its place among what is.
-        self._rows.put(group, (last, *sums))
-        due = last + self._ttl + 1
-        # An event may come when its key would have been forgotten already: then it is due at once.
-        self._open, self.due = min(self._open, due), min(self.due, due)
+            self._rows.replace(group, (last, *sums))
+        self.due = min(self.due, last + self._ttl + 1)
         self._emit(kafka, self._functions.running_row % (json, *sums))
 
     def on_watermark(self, watermark: int) -> None:
-        expired, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for _, key in expired:
+        for key, _ in self._rows.take_due(watermark):
             self._rows.delete(key)
+        self.due = self._rows.next_due
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._dues, self._open, watermark)
+        self.due = self._rows.begin(watermark)
 
 
 def expiry_key(key: bytes, row: Sums, ttl_us: int) -> bytes:
@@ -94,7 +80,7 @@ class Span(NamedTuple):
         return range(latest + self.size_us, max(first_us, time_us), -self.slide_us)
 
 
-class Windows:
+class Windows(Untimed):
     """Tumbling and hopping windows by (end, key): the order in which they close."""
 
     def __init__(
@@ -103,8 +89,6 @@ class Windows:
     ) -> None:  # fmt: skip
         self._span, self._top = span, top
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
-        self._open = BEFORE_ALL
-        """No window that ends before it is open."""
         self.due = NEVER
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
@@ -120,18 +104,18 @@ class Windows:
             sums = rows.get(key)
             if sums is None:
                 sums = functions.first(event)
+                rows.insert(key, sums)
                 self.due = min(self.due, end + grace)
             else:
                 sums = functions.add(sums, event)
-            rows.put(key, sums)
+                rows.replace(key, sums)
             if not self._final:
                 self._emit(kafka, functions.window_row % (json, end - size, end, *sums))
         return None
 
     def on_watermark(self, watermark: int) -> None:
         size, _, _, grace = self._span
-        closing, due = due_until(self._rows, self._open, watermark - grace)
-        self._open, self.due = watermark - grace + 1, due + grace
+        closing = self._rows.take_due(watermark - grace)
         for key, sums in closing if self._top is None else self._highest(closing, self._top):
             if self._final:
                 kafka, json, _ = self._names[key_of(key[TIME:])]
@@ -139,6 +123,7 @@ class Windows:
                 self._emit(kafka, self._functions.window_row % (json, end - size, end, *sums))
         for key, _ in closing:
             self._rows.delete(key)
+        self.due = self._rows.next_due + grace
 
     def _highest(self, closing: list[tuple[bytes, Sums]], top: int) -> Iterator[tuple[bytes, Sums]]:
         """Yield the rows of each window whose first aggregate is highest; at equal ones by key, null last."""
@@ -152,12 +137,11 @@ class Windows:
 
     def recover(self, watermark: int) -> None:
         grace = self._span.grace_us
-        self._open = watermark - grace + 1
-        self.due = due_until(self._rows, self._open, watermark - grace)[1] + grace
+        self.due = self._rows.begin(watermark - grace) + grace
 
 
-class Session:
-    """Sessions by (key, end), beside them by end. The sessions of a key neither overlap nor touch."""
+class Session(Untimed):
+    """Sessions by (key, start), their ends before their sums. The sessions of a key neither overlap nor touch."""
 
     def __init__(
         self,
@@ -171,22 +155,22 @@ class Session:
         final: bool,
         longest_us: int | None = None,
     ) -> None:
-        assert rows.due is not None
         self._longest = longest_us
         self._gap = gap_us if isinstance(gap_us, int) else 0
         self._gap_of = None if isinstance(gap_us, int) else gap_us
-        self._grace, self._dues = grace_us, rows.due
+        self._grace = grace_us
         self._functions, self._rows, self._names, self._emit, self._final = functions, rows, names, emit, final
-        self._open = BEFORE_ALL
-        """No session that ends before it is open."""
-        self._ends: dict[bytes, list[int]] = {}
-        """The ends of the open sessions of keys met lately: a look into the table for each event costs a seek."""
         self.due = NEVER
 
     @staticmethod
-    def due_of(key: bytes, _: Sums) -> bytes:
-        """Return (end, key) of a row key (key, end): the grace is the same for all."""
-        return key[-TIME:] + key[:-TIME]
+    def due_of(key: bytes, session: Sums) -> bytes:
+        """Return (end, key) of a session: the grace is the same for all."""
+        return time_key(session[0]) + key
+
+    @staticmethod
+    def group_of(key: bytes) -> bytes:
+        """Return the group of a session."""
+        return key[:-TIME]
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         assert event.t is not None
@@ -203,53 +187,40 @@ class Session:
                 end, reach = cut, cut - 1
             if start == cut - self._longest:
                 first += 1
-        ends = self._ends_of(group)
-        merged = []
-        for other in ends:
-            if other >= first:
-                session = self._rows.get(group + time_key(other))
-                assert session is not None, "a session that is open without its row"
-                if session[0] <= reach:
-                    merged.append((other, session))
-                    start, end = min(start, session[0]), max(end, other)
+        rows, at, merged = self._rows, len(group), []
+        for key in rows.group(group):
+            began = key_time(key, at)
+            if began > reach:
+                break
+            session = rows.get(key)
+            assert session is not None, "a key of a group without its row"
+            if session[0] >= first:
+                merged.append((key, session))
+                start, end = min(start, began), max(end, session[0])
         if end + self._grace <= watermark:
             return Refused.LATE
-        sums = self._functions.first(event)
-        for other, session in merged:
+        sums, place, known = self._functions.first(event), group + time_key(start), False
+        for key, session in merged:
             sums = self._functions.merge(session[1:], sums)
-            ends.remove(other)
-            if other != end:
-                self._rows.delete(group + time_key(other))
-        self._rows.put(group + time_key(end), (start, *sums))
-        ends.append(end)
+            if key == place:
+                known = True
+            else:
+                rows.delete(key)
+        (rows.replace if known else rows.insert)(place, (end, *sums))
         self.due = min(self.due, end + self._grace)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))
         return None
 
     def on_watermark(self, watermark: int) -> None:
-        closing, due = due_until(self._dues, self._open, watermark - self._grace)
-        self._open, self.due = watermark - self._grace + 1, due + self._grace
-        for ended, key in closing:
-            session, group, end = self._rows.get(key), key[:-TIME], key_time(ended)
-            assert session is not None, "a due entry without its row"
+        for key, session in self._rows.take_due(watermark - self._grace):
             if self._final:
+                group = key[:-TIME]
                 kafka, json, _ = self._names[key_of(group)]
-                self._emit(kafka, self._functions.window_row % (json, session[0], end, *session[1:]))
+                row = json, key_time(key, len(group)), *session
+                self._emit(kafka, self._functions.window_row % row)
             self._rows.delete(key)
-            if group in self._ends:
-                self._ends[group].remove(end)
+        self.due = self._rows.next_due + self._grace
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark - self._grace + 1
-        self._ends.clear()
-        self.due = due_until(self._dues, self._open, watermark - self._grace)[1] + self._grace
-
-    def _ends_of(self, group: bytes) -> list[int]:
-        ends = self._ends.get(group)
-        if ends is None:
-            if len(self._ends) >= KEYS_REMEMBERED:
-                self._ends.clear()
-            rows = self._rows.scan(group, group + b"\xff" * TIME)
-            ends = self._ends[group] = [key_time(key, len(group)) for key, _ in rows]
-        return ends
+        self.due = self._rows.begin(watermark - self._grace) + self._grace

@@ -116,6 +116,10 @@ class Chain:
             if mark >= stage.operator.due:
                 stage.operator.on_watermark(mark)
 
+    def tidy(self, watermark: int) -> None:
+        for stage in self._stages:
+            stage.operator.tidy(stage.mark)
+
     def recover(self, watermark: int) -> None:
         for stage in self._stages:
             stage.mark = max(stage.mark, stage.reading())

@@ -18,7 +18,7 @@ from engines.faust.keys import Names
 from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_key
 from engines.faust.operators import Emit, Event, Operator, Passing
 from engines.faust.steps import evaluate
-from engines.faust.store import Caches, Store, open_store
+from engines.faust.store import SAVED_EVERY_S, Caches, Store, open_store
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
 from engines.faust.timers import Heard, Listening, Wall, due_of
@@ -45,9 +45,9 @@ _decode_kept: Callable[[bytes], Kept] = msgspec.json.Decoder(Kept).decode
 _decode_row: Callable[[bytes], JoinRow] = msgspec.json.Decoder(JoinRow).decode
 
 
-def store_for(pipeline: Pipeline, path: Path, caches: Caches) -> Store:
+def store_for(pipeline: Pipeline, path: Path, caches: Caches, *, saved_every_s: float = SAVED_EVERY_S) -> Store:
     """Open the store in which a task of this pipeline keeps its rows."""
-    return open_store(path, caches, _layouts(pipeline))
+    return open_store(path, caches, _layouts(pipeline), saved_every_s=saved_every_s)
 
 
 def memory_for(pipeline: Pipeline) -> Tables:
@@ -62,7 +62,7 @@ def _layouts(pipeline: Pipeline) -> list[Layout]:
 def _layout(node: Stateful) -> Layout:
     match node:
         case Join():
-            return Layout(_encode_row, _decode_row, _interval(node).due_of)
+            return Layout(_encode_row, _decode_row, _interval(node).due_of, group_of=IntervalJoin.group_of)
         case algebra.Dedup(horizon=horizon):
             return Layout(b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon)))
         case algebra.Upsert():
@@ -72,14 +72,18 @@ def _layout(node: Stateful) -> Layout:
         case algebra.Absence(after=after):
             return Layout(_encode_kept, _decode_kept, partial(silent_key, after_us=us(after)))
         case algebra.Lookup(as_of=as_of):
-            return Layout(_encode_kept, _decode_kept, LookupByTime.due_of if as_of is AsOf.EVENT_TIME else None)
+            if as_of is AsOf.ARRIVAL:
+                return Layout(_encode_kept, _decode_kept)
+            return Layout(_encode_kept, _decode_kept, LookupByTime.due_of, group_of=LookupByTime.group_of)
         case Aggregate(ttl=timedelta() as ttl):
             encode, decode = _sums(node).codec(lead=1)
             return Layout(encode, decode, partial(expiry_key, ttl_us=us(ttl)))
         case Aggregate(window=window):
             session = isinstance(window, algebra.Session)
             encode, decode = _sums(node).codec(lead=int(session))
-            return Layout(encode, decode, Session.due_of if session else None)
+            if session:
+                return Layout(encode, decode, Session.due_of, group_of=Session.group_of)
+            return Layout(encode, decode, by_time=window is not None)
         case _:
             assert_never(node)
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-from engines.faust.keys import BEFORE_ALL, NEVER, Names, time_key
-from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, due_until, encode_json
+from engines.faust.keys import Names, time_key
+from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, Untimed, encode_json
 from engines.faust.table import Table
 
 
-class Dedup:
-    """The time of what has passed, by (key, id); beside it by the watermark at which it is forgotten."""
+class Dedup(Untimed):
+    """The time of what has passed, by (key, id). What is forgotten may still be there, until the next commit."""
 
     def __init__(self, horizon_us: int, rows: Table[int], names: Names, emit: Emit) -> None:
-        assert rows.due is not None
-        self._horizon, self._rows, self._dues, self._names, self._emit = horizon_us, rows, rows.due, names, emit
-        self._open = BEFORE_ALL
-        self.due = NEVER
+        self._horizon, self._rows, self._names, self._emit = horizon_us, rows, names, emit
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         time = event.t
@@ -24,22 +21,22 @@ class Dedup:
             return Refused.LATE
         kafka, json, group = self._names[event.k]
         key = group + (event.i or "").encode()
-        if self._rows.get(key) is not None:
+        known = self._rows.get(key)
+        if known is None:
+            self._rows.insert(key, time)
+        elif forgotten_at(known, self._horizon) > watermark:
             return Refused.REPEAT
-        self._rows.put(key, time)
-        self.due = min(self.due, forgotten_at(time, self._horizon))
+        else:
+            self._rows.replace(key, time)
         self._emit(kafka, EVENT_ROW % (json, encode_json(event.i), event.v, b"%d" % time))
         return None
 
-    def on_watermark(self, watermark: int) -> None:
-        forgotten, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for _, key in forgotten:
+    def tidy(self, watermark: int) -> None:
+        for key, _ in self._rows.take_due(watermark):
             self._rows.delete(key)
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._dues, self._open, watermark)
+        self._rows.begin(watermark)
 
 
 def forgotten_at(time_us: int, horizon_us: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, group_at, key_of, key_time, time_key
-from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, due_until, encode_json
+from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, Untimed, encode_json
 from engines.faust.table import Table
 from semantics.pipeline import How
 
@@ -63,19 +63,26 @@ class Condition(NamedTuple):
     own: tuple[Callable[[tuple[Event, Event]], Any], Callable[[tuple[Event, Event]], Any]]
 
 
-class IntervalJoin:
-    """Rows by (side, key, time, offset), beside them by the watermark at which they are due."""
+class IntervalJoin(Untimed):
+    """Rows by (side, key, time, offset).
+
+    Where none comes out unmatched, those that can have no partner any more may still be there, until the next commit.
+    """
 
     def __init__(
         self, interval: Interval, how: How, where: Condition | None, rows: Table[JoinRow], names: Names, emit: Emit
     ) -> None:
-        assert rows.due is not None
         self._interval, self._where = interval, where
-        self._rows, self._dues, self._names, self._emit = rows, rows.due, names, emit
+        self._rows, self._names, self._emit = rows, names, emit
         self._preserved = how.keeps_left, how.keeps_right
+        self._tells = how.keeps_left or how.keeps_right
         self._pairs, self._semi = how.pairs, how is How.SEMI
-        self._open = BEFORE_ALL
         self.due = NEVER
+
+    @staticmethod
+    def group_of(key: bytes) -> bytes:
+        """Return (side, key) of a row."""
+        return key[: -2 * TIME]
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         time = event.t
@@ -84,12 +91,12 @@ class IntervalJoin:
         if interval.late(side, time, watermark):
             return Refused.LATE
         group = self._names[event.k].group
+        first, last = interval.partners(side, time)
         matched = False
         if event.k is not None and (where is None or where.own[side]((event, event))):
-            first, last = interval.partners(side, time)
-            other = bytes((1 - side,)) + group
+            other = _SIDE[1 - side] + group
             at = len(other)
-            for key, partner in list(self._rows.scan(other + time_key(first), other + time_key(last + 1))):
+            for key, partner in self._rows.between(other, other + time_key(first), other + time_key(last + 1)):
                 met = Event(partner.value, event.k, partner.id, key_time(key, at))
                 left, right = (event, met) if side == 0 else (met, event)
                 if where is not None and not where.holds((left, right)):
@@ -98,7 +105,7 @@ class IntervalJoin:
                 if self._pairs:
                     self._pair(left, right)
                     if self._preserved[1 - side] and not partner.matched:
-                        self._rows.put(key, JoinRow(partner.id, True, partner.value))
+                        self._rows.replace(key, JoinRow(partner.id, True, partner.value))
                     continue
                 if self._semi:
                     self._pass(left)
@@ -107,30 +114,30 @@ class IntervalJoin:
                 self._rows.delete(key)
         elif not self._preserved[side]:
             return None  # What can meet nothing waits only where it will come out unmatched.
-        key = bytes((side,)) + group + time_key(time) + offset.to_bytes(TIME, "big")
-        self._rows.put(key, JoinRow(event.i, matched and self._preserved[side], event.v))
-        due = interval.due(side, time)
-        # A row may come when its last partner already could not: then it is due at once, before all others.
-        self._open = min(self._open, due)
-        self.due = min(self.due, due)
+        key = _SIDE[side] + group + time_key(time) + offset.to_bytes(TIME, "big")
+        due = min(last + 1, NEVER) if interval.clocked[1 - side] else NEVER
+        self._rows.insert(key, JoinRow(event.i, matched and self._preserved[side], event.v), due)
+        if self._tells:
+            self.due = min(self.due, due)
         return None
 
     def on_watermark(self, watermark: int) -> None:
-        closing, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for _, key in closing:
+        for key, row in self._rows.take_due(watermark):
             side = key[0]
-            if self._preserved[side]:
-                row = self._rows.get(key)
-                assert row is not None, "a due entry without its row"
-                if not row.matched:
-                    group = group_at(key, 1)
-                    self._alone(side, Event(row.value, key_of(group), row.id, key_time(key, 1 + len(group))))
+            if self._preserved[side] and not row.matched:
+                group = group_at(key, 1)
+                self._alone(side, Event(row.value, key_of(group), row.id, key_time(key, 1 + len(group))))
             self._rows.delete(key)
+        if self._tells:
+            self.due = self._rows.next_due
+
+    def tidy(self, watermark: int) -> None:
+        if not self._tells:
+            self.on_watermark(watermark)
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._dues, self._open, watermark)
+        due = self._rows.begin(watermark)
+        self.due = due if self._tells else NEVER
 
     def _pair(self, left: Event, right: Event) -> None:
         kafka, json, _ = self._names[left.k]
@@ -149,5 +156,6 @@ class IntervalJoin:
         self._emit(kafka, EVENT_ROW % (json, encode_json(event.i), event.v, b"%d" % event.t))
 
 
+_SIDE = b"\x00", b"\x01"
 _PAIR = b'{"k":%b,"li":%b,"lt":%d,"ri":%b,"rt":%d}'
 _ALONE = b'{"k":%b,"li":%b,"lt":%d}', b'{"k":%b,"ri":%b,"rt":%d}'

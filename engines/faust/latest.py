@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from engines.faust.keys import BEFORE_ALL, NEVER, TIME, Names, group_at, key_of, key_time, time_key
-from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, due_until, encode_json
+from engines.faust.keys import NEVER, TIME, Names, group_at, key_of, time_key
+from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, Untimed, encode_json
 from engines.faust.table import Table
 
 Gone: TypeAlias = Callable[[Event], Any] | None
@@ -27,13 +27,11 @@ class Kept(msgspec.Struct, gc=False, array_like=True, frozen=True):
     gone: bool = False
 
 
-class _ByKey:
-    """One row a key, beside it by the watermark at which it is due; a later due time needs a row of its own."""
+class _ByKey(Untimed):
+    """One row a key, and the watermark at which it is due."""
 
     def __init__(self, rows: Table[Kept], names: Names, emit: Emit, *, clocked: bool) -> None:
-        assert rows.due is not None
-        self._rows, self._dues, self._names, self._emit, self._clocked = rows, rows.due, names, emit, clocked
-        self._open = BEFORE_ALL
+        self._rows, self._names, self._emit, self._clocked = rows, names, emit, clocked
         self.due = NEVER
 
     def _newer(self, event: Event, watermark: int, *, gone: bool = False) -> bool | Refused:
@@ -44,15 +42,17 @@ class _ByKey:
             return Refused.LATE
         group = self._names[event.k].group
         known = self._rows.get(group)
-        if known is not None:
-            if time < known.time_us:
-                return False
-            self._rows.delete(group)
+        if known is not None and time < known.time_us:
+            return False
         kept = Kept(event.i, time, event.v, gone)
-        self._rows.put(group, kept)
         due = self._due(kept)
-        # It may be due at once, before all others.
-        self._open, self.due = min(self._open, due), min(self.due, due)
+        if known is None:
+            self._rows.insert(group, kept, due)
+        elif due < self._due(known):
+            self._rows.advance(group, kept, due)
+        else:
+            self._rows.replace(group, kept)
+        self.due = min(self.due, due)
         return True
 
     def _due(self, kept: Kept) -> int:
@@ -63,8 +63,7 @@ class _ByKey:
         self._emit(kafka, EVENT_ROW % (json, encode_json(id), value, b"%d" % time_us))
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._dues, self._open, watermark)
+        self.due = self._rows.begin(watermark)
 
 
 class Upsert(_ByKey):
@@ -93,10 +92,9 @@ class Upsert(_ByKey):
         return None
 
     def on_watermark(self, watermark: int) -> None:
-        forgotten, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for _, key in forgotten:
+        for key, _ in self._rows.take_due(watermark):
             self._rows.delete(key)
+        self.due = self._rows.next_due
 
 
 class Absence(_ByKey):
@@ -113,13 +111,10 @@ class Absence(_ByKey):
         return Refused.LATE if self._newer(event, watermark) is Refused.LATE else None
 
     def on_watermark(self, watermark: int) -> None:
-        silent, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for at, key in silent:
-            kept = self._rows.get(key)
-            assert kept is not None, "a due entry without its row"
-            self._say(key_of(key), kept.id, kept.value, key_time(at))
+        for key, kept in self._rows.take_due(watermark):
+            self._say(key_of(key), kept.id, kept.value, self._due(kept))
             self._rows.delete(key)
+        self.due = self._rows.next_due
 
 
 def silent_key(key: bytes, kept: Kept, after_us: int) -> bytes:
@@ -127,7 +122,7 @@ def silent_key(key: bytes, kept: Kept, after_us: int) -> bytes:
     return time_key(kept.time_us + after_us) + key
 
 
-class _Answers:
+class _Answers(Untimed):
     """What both lookups say."""
 
     def __init__(self, gone: Gone, rows: Table[Kept], names: Names, emit: Emit, *, left: bool) -> None:
@@ -151,8 +146,6 @@ _ANSWER = b'{"k":%b,"i":%b,"v":%b,"t":%d}'
 class LookupByArrival(_Answers):
     """The latest version of each key, deleted ones too."""
 
-    due = NEVER
-
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
         group = self._names[event.k].group
         known = None if event.k is None else self._rows.get(group)
@@ -160,13 +153,7 @@ class LookupByArrival(_Answers):
         if side == 0:
             self._answer(event.k, event.i, event.t, known)
         elif event.k is not None and (known is None or event.t >= known.time_us):
-            self._rows.put(group, self._version(event))
-
-    def on_watermark(self, watermark: int) -> None:
-        pass
-
-    def recover(self, watermark: int) -> None:
-        pass
+            (self._rows.insert if known is None else self._rows.replace)(group, self._version(event))
 
 
 class LookupByTime(_Answers):
@@ -177,15 +164,17 @@ class LookupByTime(_Answers):
 
     def __init__(self, gone: Gone, rows: Table[Kept], names: Names, emit: Emit, *, left: bool) -> None:
         super().__init__(gone, rows, names, emit, left=left)
-        assert rows.due is not None
-        self._dues = rows.due
-        self._open = BEFORE_ALL
         self.due = NEVER
 
     @staticmethod
     def due_of(key: bytes, kept: Kept) -> bytes:
         """Return (due, key) of a row."""
         return time_key(kept.time_us + (key[:1] == WAITING)) + key
+
+    @staticmethod
+    def group_of(key: bytes) -> bytes | None:
+        """Return what the versions of a key have in common."""
+        return key[:-TIME] if key[:1] == VERSION else None
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> Refused | None:
         time = event.t
@@ -194,31 +183,29 @@ class LookupByTime(_Answers):
             return Refused.LATE
         place = self._names[event.k].group + time_key(time)
         if side == 0:
-            self._rows.put(WAITING + place + offset.to_bytes(TIME, "big"), Kept(event.i, time, event.v))
+            self._rows.insert(WAITING + place + offset.to_bytes(TIME, "big"), Kept(event.i, time, event.v))
             due = time + 1
         elif event.k is None:
             return None
         else:
-            self._rows.put(VERSION + place, self._version(event))
+            known = self._rows.get(VERSION + place)
+            (self._rows.insert if known is None else self._rows.replace)(VERSION + place, self._version(event))
             due = time
-        self._open, self.due = min(self._open, due), min(self.due, due)
+        self.due = min(self.due, due)
         return None
 
     def on_watermark(self, watermark: int) -> None:
-        closing, self.due = due_until(self._dues, self._open, watermark)
-        self._open = watermark + 1
-        for _, key in closing:
+        for key, kept in self._rows.take_due(watermark):
             group = group_at(key, 1)
-            kept = self._rows.get(key)
-            assert kept is not None, "a due entry without its row"
-            versions = list(self._rows.scan(VERSION + group, VERSION + group + time_key(kept.time_us + 1)))
+            own = VERSION + group
+            versions = self._rows.between(own, own, own + time_key(kept.time_us + 1))
             if key[:1] == WAITING:
                 self._answer(key_of(group), kept.id, kept.time_us, versions[-1][1] if versions else None)
                 self._rows.delete(key)
                 continue
             for version, _ in versions if kept.value is None else versions[:-1]:
                 self._rows.delete(version)
+        self.due = self._rows.next_due
 
     def recover(self, watermark: int) -> None:
-        self._open = watermark + 1
-        _, self.due = due_until(self._dues, self._open, watermark)
+        self.due = self._rows.begin(watermark)

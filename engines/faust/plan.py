@@ -14,12 +14,13 @@ import msgspec
 from engines import codec
 from engines.contract import Job, Profile
 from engines.faust.stages import cut
+from engines.faust.store import SAVED_EVERY_S
 from semantics.pipeline import Pipeline, sources, timed
 
 SESSION_TIMEOUT_S = 6.0
 """The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
 FETCH_RECORDS = 8000
-ROW_FORMAT = 1
+ROW_FORMAT = 2
 """To be raised when rows are encoded otherwise: state in another format is refused, not misread."""
 
 
@@ -75,6 +76,8 @@ class Plan:
     state_dir: str
     """The worker's own; in a deployment of several, the directory above those."""
     stages: Sequence[StagePlan]
+    saved_every_s: float = SAVED_EVERY_S
+    """How often a store is written; 0: at every commit."""
     standby: bool = False
     """Keep a copy of the state that other workers own, for the case that their work comes here."""
     bug: str = ""

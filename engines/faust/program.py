@@ -65,6 +65,9 @@ class _Telling:
             self._operator.on_watermark(watermark)
         self._tell()
 
+    def tidy(self, watermark: int) -> None:
+        self._operator.tidy(watermark)
+
     def recover(self, watermark: int) -> None:
         self._operator.recover(watermark)
         self._tell()
@@ -175,6 +178,10 @@ class Program:
         if self._chain is not None:
             self._chain.taken = record.taken
         self._operator.recover(self._watermark)
+
+    def tidy(self) -> None:
+        """Forget what is of no use any more. To be called before each commit."""
+        self._operator.tidy(self._watermark)
 
     def save(self, positions: Mapping[str, int], number: int = 1, logged_bytes: int = 0) -> TaskRecord:
         """Return what commit `number`, at these positions, records."""

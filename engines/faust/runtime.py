@@ -192,7 +192,8 @@ class Runtime:
                     yield TopicPartition(stage.changelog, partition), partial(self._store, stage, partition)
 
     def _store(self, stage: StagePlan, partition: int) -> Store:
-        return store_for(stage.compiled(), Path(self._plan.state_dir) / stage.name / str(partition), self._caches)
+        path = Path(self._plan.state_dir) / stage.name / str(partition)
+        return store_for(stage.compiled(), path, self._caches, saved_every_s=self._plan.saved_every_s)
 
     def _wanted(self, assigned: set[tuple[str, int]]) -> Iterable[tuple[tuple[str, int], StagePlan]]:
         for stage in self._plan.stages:

@@ -1,7 +1,8 @@
-"""A task's store: one RocksDB with a column family a table, written only by a commit that is already on the log.
+"""A task's store: one RocksDB with a column family a table, written only with what is already on the log.
 
 Families: `rows` (state), `due` (row keys by the time at which they are due; derived, so not in the changelog), and the
-default one with the task's record: positions, clocks and counters, and up to where the changelog is in here.
+default one with the task's record: positions, clocks and counters, and up to where the changelog is in here. It need
+not be written at every commit: what it lacks is read from the changelog, as after the loss of the disk.
 """
 
 from __future__ import annotations
@@ -9,18 +10,17 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
+from engines.faust.base import LAST
 from engines.faust.tables import Layout, Tables
 
 log = logging.getLogger(__name__)
-LAST = b"\xff" * 16
-"""After every key of a family."""
 _CACHE_BYTES = 8 << 20
 """Block cache, shared by all stores of the process: RocksDB's own default would be one a store."""
 _WRITE_BUFFER_BYTES = 4 << 20
@@ -29,6 +29,10 @@ _READ_TO = b"read-to"
 _WRITTEN_AT = b"written-at"
 _CONDEMNED = "DAMAGED"
 """A file that says so, for whoever opens the store next."""
+SAVED_EVERY_S = 10.0
+"""What a killed worker has to read again of its changelog, at most, against the cost of writing what changes often."""
+MOST_UNSAVED = 50_000
+"""Rows: writing one takes some 2 us."""
 STALE_AFTER_S = 12 * 3600
 """A store that was last written so long ago is read anew from the beginning: the changelog forgets what was deleted
 after `delete.retention.ms`, a day by default, and so could not tell it any more."""
@@ -66,6 +70,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     they follow from `highest`."""
     taken: int = 0
     """Events that operators of a chain have seen."""
+    rows: int = 0
+    """How many there are in the state."""
     logged_bytes: int = 0
     """Keys and values of all changelog records before this one, as if nothing were ever compacted."""
 
@@ -121,8 +127,14 @@ class Caches:
 class Store:
     """The rows and the record of one task, on disk under `path`."""
 
-    def __init__(self, path: Path, caches: Caches, layouts: Sequence[Layout]) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, caches: Caches, layouts: Sequence[Layout], *, saved_every_s: float = SAVED_EVERY_S
+    ) -> None:
+        self.path, self._saved_every_s = path, saved_every_s
+        self._saved_at = time.monotonic()
+        self._record: bytes | None = None
+        """Of the last commit, if it is not in here yet."""
+        self._read_to = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         families = {name: caches.options() for name in ("rows", "due")}
         self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
@@ -149,15 +161,14 @@ class Store:
         batch = WriteBatch(raw_mode=True)
         for key, data in rows.items():
             _write(batch, self._rows, key, data)
-            if (old := self._rows.get(key)) is not None and (entry := self.rows.due_entry(key, old)):
-                batch.delete(entry[0], self._due.handle)
             if data is not None and (entry := self.rows.due_entry(key, data)):
-                batch.put(*entry, self._due.handle)
+                # One that is due later than it was needs none: who takes the old one looks at the row.
+                old = self._rows.get(key)
+                if old is None or entry < (self.rows.due_entry(key, old) or b""):
+                    batch.put(entry, b"", self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)
-        batch.put(_READ_TO, b"%d" % read_to)
-        batch.put(_WRITTEN_AT, b"%d" % time.time())
-        self._database.write(batch)
+        self._write_batch(batch, read_to)
 
     def forget(self) -> None:
         """Let go of everything: it is to be read from the changelog again."""
@@ -173,32 +184,35 @@ class Store:
         """Note that the files are damaged: `open_store` will not use them again."""
         (self.path / _CONDEMNED).touch()
 
-    def settle(self, record: bytes, read_to: int, changed: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """Write the rows' changes, which are on the changelog before `read_to`, and the record of their commit.
-
-        `changed`: all that `rows.changes()` yields, since whoever wrote the changelog has encoded it already.
-        """
-        batch = WriteBatch(raw_mode=True)
-        for key, data in changed:
-            _write(batch, self._rows, key, data)
-        for key, data in self.rows.due_changes():
-            _write(batch, self._due, key, data)
-        batch.put(_RECORD, record)
-        batch.put(_READ_TO, b"%d" % read_to)
-        batch.put(_WRITTEN_AT, b"%d" % time.time())
-        self._database.write(batch)
+    def settle(self, record: bytes, read_to: int) -> None:
+        """Take what has changed as committed, on the changelog before `read_to`; write it down if it is time."""
         self.rows.settle()
+        self._record, self._read_to = record, read_to
+        if self.rows.unsaved >= MOST_UNSAVED or time.monotonic() - self._saved_at >= self._saved_every_s:
+            self.save()
+
+    def save(self) -> None:
+        """Write down what was committed and is not in here yet. Nothing else may have changed."""
+        if self._record is None:
+            return
+        batch = WriteBatch(raw_mode=True)
+        for key, data in self.rows.unsaved_changes():
+            _write(batch, self._rows, key, data)
+        for first, end in self.rows.passed_dues():
+            batch.delete_range(first, end, self._due.handle)
+        for entry in self.rows.unsaved_dues():
+            batch.put(entry, b"", self._due.handle)
+        batch.put(_RECORD, self._record)
+        self._write_batch(batch, self._read_to)
+        self.rows.saved()
+        self._record, self._saved_at = None, time.monotonic()
 
     def committed(self, key: bytes) -> bytes | None:
         """Return a row as the last commit left it."""
         return self._rows.get(key)
 
-    def count(self) -> int:
-        """Return the number of committed rows."""
-        return sum(1 for _ in self._rows.scan(b"", LAST))
-
     def size(self) -> tuple[int, int, int]:
-        """Return the committed rows, their bytes (keys and values), and the bytes on disk."""
+        """Return the rows, their bytes (keys and values) as far as they are written down, and the bytes on disk."""
         rows = live = 0
         for key, data in self._rows.scan(b"", LAST):
             rows += 1
@@ -211,23 +225,28 @@ class Store:
         self._due.close()
         self._database.close()
 
+    def _write_batch(self, batch: Any, read_to: int) -> None:
+        batch.put(_READ_TO, b"%d" % read_to)
+        batch.put(_WRITTEN_AT, b"%d" % time.time())
+        self._database.write(batch)
+
 
 def damaged(error: BaseException) -> bool:
     """Return whether an error of the database says that its files are not what it wrote."""
     return "Corruption" in str(error)
 
 
-def open_store(path: Path, caches: Caches, layouts: Sequence[Layout]) -> Store:
+def open_store(path: Path, caches: Caches, layouts: Sequence[Layout], *, saved_every_s: float = SAVED_EVERY_S) -> Store:
     """Open the store under `path`; one that is damaged is removed, said so, and begins empty."""
     if (path / _CONDEMNED).exists():
         _remove(path, "a damaged block was met in it")
     try:
-        return Store(path, caches, layouts)
+        return Store(path, caches, layouts, saved_every_s=saved_every_s)
     except Exception as error:
         if not (damaged(error) or "No such file" in str(error)):
             raise
         _remove(path, str(error))
-        return Store(path, caches, layouts)
+        return Store(path, caches, layouts, saved_every_s=saved_every_s)
 
 
 def _remove(path: Path, why: str) -> None:

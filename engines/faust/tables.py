@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from engines.faust.table import Base, NoBase, Table
+from engines.faust.base import Base, NoBase, Part
+from engines.faust.due import Due
+from engines.faust.table import Table
 
 
 class Layout(NamedTuple):
-    """How one operator's rows are written and read, and when they are due, if that is kept."""
+    """How one operator's rows are written and read, when they are due, and among which others they are looked for."""
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
-    due_of: Callable[[bytes, Any], bytes] | None
+    due_of: Callable[[bytes, Any], bytes] | None = None
+    by_time: bool = False
+    """Whether row keys begin with the time at which they are due."""
+    group_of: Callable[[bytes], bytes | None] | None = None
 
 
 class Tables:
@@ -24,65 +29,72 @@ class Tables:
         self._layouts = layouts
         self._prefixes = [b"" if len(layouts) == 1 else bytes((number,)) for number in range(len(layouts))]
         self.parts: list[Table[Any]] = []
-        for prefix, (encode, decode, due_of) in zip(self._prefixes, layouts, strict=True):
-            dues = None if due_of is None else Table[bytes](_part(due, prefix), bytes, bytes)
-            self.parts.append(Table(_part(rows, prefix), encode, decode, due=dues, due_of=due_of))
+        for prefix, (encode, decode, due_of, by_time, group_of) in zip(self._prefixes, layouts, strict=True):
+            base, dues = _part(rows, prefix), None
+            if by_time or due_of is not None:
+                dues = Due(base if by_time else _part(due, prefix))
+            self.parts.append(Table(base, encode, decode, due=dues, due_of=due_of, group_of=group_of))
 
-    def changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the changed keys of all with their new rows, None where deleted; in no order."""
-        for prefix, table in zip(self._prefixes, self.parts, strict=True):
-            yield from _prefixed(prefix, table.changes())
-
-    def due_changes(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the changes of when rows are due."""
-        for prefix, table in zip(self._prefixes, self.parts, strict=True):
-            if table.due is not None:
-                yield from _prefixed(prefix, table.due.changes())
-
-    def due_entry(self, key: bytes, data: bytes) -> tuple[bytes, bytes] | None:
-        """Return the entry that says when a row is due, if that is kept."""
-        for prefix, (_, decode, due_of) in zip(self._prefixes, self._layouts, strict=True):
-            if key.startswith(prefix):
-                own = key[len(prefix) :]
-                return None if due_of is None else (prefix + due_of(own, decode(data)), own)
-        return None
-
-    @property
-    def changed(self) -> int:
-        """How many keys have changed since the last `settle`."""
-        return sum(table.changed for table in self.parts)
+    def changes(self) -> list[tuple[bytes, bytes | None]]:
+        """Return the keys that changed since the last commit with their rows, None where deleted; in no order."""
+        if len(self.parts) == 1:
+            return self.parts[0].changes()
+        parts = zip(self._prefixes, self.parts, strict=True)
+        return [(prefix + key, data) for prefix, table in parts for key, data in table.changes()]
 
     def settle(self) -> None:
-        """Take the changes as part of the base from now on."""
+        """Begin a new commit."""
         for table in self.parts:
             table.settle()
-            if table.due is not None:
-                table.due.settle()
+
+    @property
+    def added(self) -> int:
+        """How many rows there are more than when the tables were made."""
+        return sum(table.added for table in self.parts)
+
+    @property
+    def unsaved(self) -> int:
+        """How many keys have changed since the last save."""
+        return sum(table.unsaved for table in self.parts)
+
+    def unsaved_changes(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield what the rows' base is to be told."""
+        for prefix, table in zip(self._prefixes, self.parts, strict=True):
+            yield from _prefixed(prefix, table.unsaved_changes())
+
+    def unsaved_dues(self) -> Iterator[bytes]:
+        """Yield the entries that the base of those is to be told."""
+        for prefix, table in zip(self._prefixes, self.parts, strict=True):
+            yield from (prefix + entry for entry in table.unsaved_dues())
+
+    def passed_dues(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the ranges of entries, first and end, that nobody asks for any more."""
+        for prefix, table, layout in zip(self._prefixes, self.parts, self._layouts, strict=True):
+            if table.due is not None and layout.due_of is not None:
+                yield prefix, prefix + table.due.passed
+
+    def due_entry(self, key: bytes, data: bytes) -> bytes | None:
+        """Return the entry that says when a row is due, if that is kept apart."""
+        for prefix, layout in zip(self._prefixes, self._layouts, strict=True):
+            if key.startswith(prefix):
+                own = key[len(prefix) :]
+                return None if layout.due_of is None else prefix + layout.due_of(own, layout.decode(data))
+        return None
+
+    def saved(self) -> None:
+        """Take the changes as part of the base from now on."""
+        for table in self.parts:
+            table.saved()
 
     def scan(self) -> Iterator[tuple[int, bytes, Any]]:
-        """Yield (number of the operator, key, row) of all."""
+        """Yield (number of the operator, key, row) of all, in no order."""
         for number, table in enumerate(self.parts):
-            for key, row in table.scan(b"", b"\xff" * 16):
+            for key, row in table.scan():
                 yield number, key, row
 
 
-class _Part:
-    """The rows of a base that begin with a prefix, without it."""
-
-    def __init__(self, base: Base, prefix: bytes) -> None:
-        self._base, self._prefix = base, prefix
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._base.get(self._prefix + key)
-
-    def scan(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        cut = len(self._prefix)
-        for key, data in self._base.scan(self._prefix + first, self._prefix + end):
-            yield key[cut:], data
-
-
 def _part(base: Base, prefix: bytes) -> Base:
-    return _Part(base, prefix) if prefix else base
+    return Part(base, prefix) if prefix else base
 
 
 def _prefixed(

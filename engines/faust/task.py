@@ -97,6 +97,8 @@ class Task:
         self._dead: Outbox
         self._changelog: Outbox
         self._program: Program
+        self._rows_before: int
+        """Rows of the state when it opened."""
         self.store: Store
 
     @property
@@ -148,6 +150,7 @@ class Task:
             feeds=dict.fromkeys(self.stage.feeds, self.stage.partitions),
         )
         self.committed = record = store.record
+        self._rows_before = record.rows
         if record.fingerprint not in ("", self.stage.fingerprint):
             raise StateOfAnotherPipeline(
                 f"{self.name}: {self.stage.changelog} holds the state of another pipeline (fingerprint "
@@ -209,6 +212,7 @@ class Task:
             self._runner.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
+            self.store.save()
             self.store.close()
         await self._writer.stop()
 
@@ -318,14 +322,13 @@ class Task:
             )
 
     async def _commit(self) -> None:
-        """Write outputs, dead letters, changelog and positions, in this order; then the store."""
+        """Write outputs, dead letters, changelog and positions, in this order; then the store, when it is time."""
         writer, changelog = self._writer, self._changelog
         said, number = (*self._outputs, self._dead), self.committed.commits + 1
         if self._carrier is not None:
             self._carrier.mark(self._program.announced, number, idle=self._program.idle)
-        changed = list(self.store.rows.changes())
-        for key, data in changed:
-            self._logged_bytes += changelog.append(ROW + key, data)
+        self._program.tidy()
+        self._logged_bytes += changelog.extend(ROW, self.store.rows.changes())
         saved = self._saved(number)
         record = saved.encode()
         self._logged_bytes += changelog.append(TASK, record)
@@ -343,7 +346,7 @@ class Task:
             await self._at(CrashPoint.AFTER_SINK, wrote)
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_COMMIT, wrote)
-        self.store.settle(record, wrote[changelog.place], changed)
+        self.store.settle(record, wrote[changelog.place])
         if not self._transactional:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
@@ -374,7 +377,7 @@ class Task:
         self._changelog.seal()
         await self._writer.send(self._changelog, self._changelog.full())
         wrote = await self._writer.acknowledged()
-        self.store.settle(record, wrote[self._changelog.place], ())
+        self.store.settle(record, wrote[self._changelog.place])
 
     def _blame(self, error: Exception) -> None:
         """See to it that a store whose files are damaged is not used again: whoever comes next reads the changelog."""
@@ -384,6 +387,7 @@ class Task:
     def _saved(self, number: int) -> TaskRecord:
         saved = self._program.save(self._positions, number, self._logged_bytes)
         saved.fingerprint = self.stage.fingerprint
+        saved.rows = self._rows_before + self.store.rows.added
         return saved
 
     def _bury(self, input: str, record: Record, reason: str) -> None:

@@ -89,6 +89,9 @@ class Control:
 
     def _size(self, job: str) -> Answer:
         tasks = self._runtime.of(job)
+        for task in tasks:
+            if not task.busy:
+                task.store.save()
         sizes = [task.store.size() for task in tasks]
         return {
             "rows": sum(rows for rows, _, _ in sizes),
@@ -118,7 +121,7 @@ def _standing(task: Task) -> Standing:
         late=committed.late,
         duplicates=committed.duplicates,
         dead=committed.dead,
-        rows=task.store.count(),
+        rows=committed.rows,
         restored=task.restored,
     )
 

@@ -56,6 +56,21 @@ class Outbox:
             self.seal()
         return (len(key) if key else 0) + (len(value) if value else 0)
 
+    def extend(self, prefix: bytes, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
+        """Add many records, their keys behind a prefix; return their bytes, keys and values alone."""
+        size, append, count, now_ms = 0, self._append, self._count, self.now_ms
+        for key, value in rows:
+            whole = prefix + key
+            size += len(whole) + (len(value) if value else 0)
+            if append is None or append(count, now_ms, whole, value, _NO_HEADERS) is None:
+                self._count = count
+                self.append(whole, value)
+                append, count = self._append, self._count
+            else:
+                count += 1
+        self._count = count
+        return size
+
     def seal(self) -> None:
         """End the batch that is being filled."""
         if self._builder is not None:

@@ -343,13 +343,15 @@ def arranged(pipeline: Pipeline, rows: list[Row]) -> tuple[Row, ...]:
 
 
 class Run:
-    """A program on a store that commits after every step, as a task would."""
+    """A program on a store that commits after every step, as a task would, and is saved now and then."""
 
     def __init__(self, pipeline: Pipeline, path: Path | None) -> None:
         self.pipeline, self.path = pipeline, path
         self.rows: list[Row] = []
         self.dead: list[str] = []
         self.changelog: dict[bytes, bytes | None] = {}
+        self.unsaved: dict[bytes, bytes | None] = {}
+        self.commits = 0
         self.record = TaskRecord()
         self.open()
 
@@ -374,22 +376,28 @@ class Run:
 
     def commit(self) -> None:
         self.record = self.program.save({})
+        self.commits += 1
         if self.store is not None:
-            self.changelog.update(self.table.changes())
-            self.store.settle(self.record.encode(), 0, self.store.rows.changes())
+            changes = dict(self.table.changes())
+            self.changelog.update(changes)
+            self.unsaved.update(changes)
+            self.store.settle(self.record.encode(), self.commits)
+            if self.commits % 3 == 0:
+                self.store.save()
+                self.unsaved = {}
 
     def crash(self, *, wipe: bool) -> None:
-        """Lose what is not committed; with `wipe` the store too, which then comes back from the changelog."""
+        """Lose what is not committed; what is not saved comes back from the changelog, with `wipe` all of it."""
         assert self.store is not None
         assert self.path is not None
         del self.program, self.table
         self.store.close()
         if wipe:
             self.path = self.path.with_name(self.path.name + "w")
-            store = store_for(self.pipeline, self.path, Caches())
-            store.restore(self.changelog, self.record.encode(), 7)
-            assert store.read_to == 7
-            store.close()
+        store = store_for(self.pipeline, self.path, Caches())
+        assert store.read_to == (0 if wipe else self.commits // 3 * 3)
+        store.restore(self.changelog if wipe else self.unsaved, self.record.encode(), self.commits // 3 * 3)
+        store.close()
         self.open()
 
     def step(self, step: Send | Idle, first_offset: int, now_us: int) -> tuple[Any, ...]:
@@ -405,6 +413,7 @@ class Run:
             events = [event for event in step.events if event.input == name]
             records = [Fetched(first_offset + n, encode_event(event).value) for n, event in enumerate(events)]
             self.program.feed(name, records)
+        self.program.tidy()
         mark = self.program.watermark
         held = sum(1 for _ in self.table.scan())
         wm = None if mark is None else mark - T0_US

@@ -112,7 +112,7 @@ class Stage:
             past=lambda _, __, offset: offset,
         )
         self.task = Task(plan(guarantee), stage_plans("group", job)[0], 0, self.writer, around)
-        self.store = store_for(job.pipeline, path, Caches())
+        self.store = store_for(job.pipeline, path, Caches(), saved_every_s=0)
 
     async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
         self.begin = begin
@@ -315,12 +315,16 @@ async def test_an_armed_point_holds_the_task(tmp_path: Path, point: CrashPoint) 
     assert ("commit" in stage.writer.noted) is (point in (CrashPoint.AFTER_COMMIT, CrashPoint.AFTER_PROGRESS))
 
 
-async def test_a_full_batch_begins_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_full_batch_begins_another(tmp_path: Path, many: bool) -> None:
     stage = await Stage(tmp_path / "0").open()
     outbox = stage.writer.outbox("out", 0)
     outbox.stamp()
-    for _ in range(25):
-        assert outbox.append(b"key", b"x" * 100_000) == 100_003
+    if many:
+        assert outbox.extend(b"k", [(b"ey", b"x" * 100_000)] * 25) == 25 * 100_003
+    else:
+        for _ in range(25):
+            assert outbox.append(b"key", b"x" * 100_000) == 100_003
     outbox.seal()
     assert [batch.record_count() for batch in outbox.full(most=1)] == [9]
     assert sum(batch.record_count() for batch in outbox.full()) == 16

@@ -85,6 +85,8 @@ class Task:
         self._open_since: float | None = None
         self._positions: dict[str, int] = {}
         self._silence = Silence({})
+        self._untold = False
+        """Whether something was decided by processing time that is not committed yet."""
         self._processed = Processed(lambda topic: around.end(topic, partition))
         self._runner: asyncio.Task[None] | None = None
         self.committed = TaskRecord()
@@ -112,8 +114,8 @@ class Task:
 
     @property
     def overdue(self) -> bool:
-        """Whether a timer may have to fire, or an input be idle, of which that is not decided."""
-        return self._look_at() <= time.time()
+        """Whether a timer may have to fire, or an input be idle, of which that is not decided, or not committed."""
+        return self._untold or self._look_at() <= time.time()
 
     @property
     def ends(self) -> dict[str, int]:
@@ -235,7 +237,7 @@ class Task:
                         topic, chunk = self._inbox.popleft()
                         self._room.set()
                         await self._take(topic, chunk)
-                    if not self._paused and self.overdue:
+                    if not self._paused and self._look_at() <= time.time():
                         self._look()
                     if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
                         await self._commit()
@@ -293,10 +295,12 @@ class Task:
         }
         for topic in self._silence.fallen(until.__getitem__):
             self._begin()
+            self._untold = True
             self._program.hush(self._input_of[topic])
         now_us = int(min(until.values()) * 1e6)
         if self._program.wall.wakes <= now_us:
             self._begin()
+            self._untold = True
             self._program.tick(now_us)
 
     def _start(self, topic: str, begin: int, committed: int) -> int:
@@ -351,7 +355,7 @@ class Task:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
         self.committed, self.watermark = saved, self._program.watermark
-        self._open_since = None
+        self._open_since, self._untold = None, False
         self._around.committed()
 
     async def _part_of_it(self) -> dict[str, int]:

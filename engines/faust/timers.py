@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from engines.faust.keys import BEFORE_ALL, NEVER, Names, key_of, time_key
-from engines.faust.operators import EVENT_ROW, Emit, Event, due_until, encode_json
+from engines.faust.operators import EVENT_ROW, Emit, Event, Untimed, encode_json
 from engines.faust.table import Table
 
 
@@ -45,44 +45,34 @@ class Heard(msgspec.Struct, gc=False, array_like=True, frozen=True):
     at_us: int
 
 
-class Listening:
-    """The last event to arrive of each key that is not silent yet: a row a key, beside it by when it is silent."""
-
-    due = NEVER
+class Listening(Untimed):
+    """The last event to arrive of each key that is not silent yet."""
 
     def __init__(self, after_us: int, rows: Table[Heard], names: Names, emit: Emit, wall: Wall) -> None:
-        assert rows.due is not None
-        self._after, self._rows, self._dues, self._names, self._emit = after_us, rows, rows.due, names, emit
-        self._wall = wall
-        self._open = BEFORE_ALL
-        """Nobody waits for an earlier instant."""
+        self._after, self._rows, self._names, self._emit, self._wall = after_us, rows, names, emit, wall
         self.wakes = NEVER
         wall.timers.append(self)
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
-        group, now = self._names[event.k].group, self._wall.now_us
-        if self._rows.get(group) is not None:
-            self._rows.delete(group)  # When it is due changes, and so does its place among what is.
-        self._rows.put(group, Heard(event.i, event.t, event.v, now))
-        due = now + self._after
-        self._open, self.wakes = min(self._open, due), min(self.wakes, due)
+        group, heard = self._names[event.k].group, Heard(event.i, event.t, event.v, self._wall.now_us)
+        known, due = self._rows.get(group), heard.at_us + self._after
+        if known is None:
+            self._rows.insert(group, heard, due)
+        elif heard.at_us < known.at_us:
+            self._rows.advance(group, heard, due)  # The clock on the wall was put back.
+        else:
+            self._rows.replace(group, heard)
+        self.wakes = min(self.wakes, due)
 
     def on_time(self, now_us: int) -> None:
-        silent, self.wakes = due_until(self._dues, self._open, now_us)
-        self._open = now_us + 1
-        for _, key in silent:
-            heard = self._rows.get(key)
-            assert heard is not None, "a due entry without its row"
+        for key, heard in self._rows.take_due(now_us):
             kafka, json, _ = self._names[key_of(key)]
             self._emit(kafka, EVENT_ROW % (json, encode_json(heard.id), heard.value, encode_json(heard.time_us)))
             self._rows.delete(key)
-
-    def on_watermark(self, watermark: int) -> None:
-        pass
+        self.wakes = self._rows.next_due
 
     def recover(self, watermark: int) -> None:
-        self._open = BEFORE_ALL
-        _, self.wakes = due_until(self._dues, BEFORE_ALL, BEFORE_ALL)
+        self.wakes = self._rows.begin(BEFORE_ALL)
 
 
 def due_of(after_us: int) -> Callable[[bytes, Heard], bytes]:

@@ -193,7 +193,7 @@ async def test_a_timer_waits_until_all_that_had_come_by_then_is_processed(tmp_pa
     while stage.task.overdue:
         await stage.commits.wait()
     assert stage.rows == [b'{"k":"a","i":null,"v":1,"t":null}']
-    assert stage.store.count() == 0
+    assert stage.store.record.rows == 0
     await stage.task.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from engines.contract import Capability, Support
 from engines.spark.variants import SHIPPED, sink_kind
@@ -26,6 +27,7 @@ from semantics.pipeline import (
     delays,
     inputs,
     nodes,
+    origin,
     sources,
 )
 
@@ -55,17 +57,6 @@ def capability(pipeline: Pipeline, variant: str) -> Capability:
 
 
 def _capability(pipeline: Pipeline) -> Capability:
-    if any(source.late_output for source in sources(pipeline)):
-        return Capability(
-            Support.UNSUPPORTED,
-            f"Late data is dropped and counted; no output has it ({GUIDE} 'Handling Late Data and Watermarking').",
-        )
-    if any(source.future is not None for source in sources(pipeline)):
-        return Capability(
-            Support.UNSUPPORTED,
-            "The watermark follows the highest event time of all, however far ahead it is "
-            f"({STATEFUL}/EventTimeWatermarkExec.scala: EventTimeStats).",
-        )
     if any(source.idle_after is not None for source in sources(pipeline)):
         return Capability(
             Support.UNSUPPORTED,
@@ -77,6 +68,8 @@ def _capability(pipeline: Pipeline) -> Capability:
             return found
     if (found := _of_chain(pipeline)).support is not Support.NATIVE:
         return found
+    if (found := _of_letters(pipeline)).support is Support.NOT_IMPLEMENTED:
+        return found
     recipes = [reason for node in nodes(pipeline) if (reason := recipe_of(node, last=node is pipeline))]
     return Capability(Support.RECIPE, " ".join(recipes)) if recipes else _NATIVE
 
@@ -84,6 +77,12 @@ def _capability(pipeline: Pipeline) -> Capability:
 def recipe_of(node: Pipeline, *, last: bool) -> str:
     """Return what a recipe of ours does for this node; empty where Spark has an operator."""
     match node:
+        case Source(future=timedelta()):
+            return (
+                "A transformWithState keeps the highest time of each partition, before the clock, and marks the rest."
+            )
+        case Source(late_output=True):
+            return "A second branch with a transformWithState, which notes each watermark, writes what Spark drops."
         case Upsert():
             return "A transformWithState keeps the latest version of each key, and passes on what is not older."
         case Absence():
@@ -98,6 +97,25 @@ def recipe_of(node: Pipeline, *, last: bool) -> str:
             return "A transformWithState keeps the aggregates of each key, and says each change with its event."
         case _:
             return ""
+
+
+def _of_letters(pipeline: Pipeline) -> Capability:
+    """Say whether the recipe for dead letters fits."""
+    if any(source.late_output and source.future is not None for source in sources(pipeline)):
+        return Capability(Support.NOT_IMPLEMENTED, "One recipe for dead letters on an input, so far.")
+    for node in nodes(pipeline):
+        for read in inputs(node) if isinstance(node, Stateful) else ():
+            if not any(source.late_output for source in sources(read)):
+                continue
+            if not isinstance(origin(read), Source | Stateful):
+                return Capability(Support.NOT_IMPLEMENTED, "Late events of a union are not told apart, so far.")
+            if isinstance(node, Aggregate) and (node.emit is Emit.UPDATE or _own_gap(node)):
+                return Capability(Support.NOT_IMPLEMENTED, "Late events of such a window are not kept, so far.")
+    return _NATIVE
+
+
+def _own_gap(node: Aggregate) -> bool:
+    return isinstance(node.window, Session) and not isinstance(node.window.gap, timedelta)
 
 
 def _of_chain(pipeline: Pipeline) -> Capability:

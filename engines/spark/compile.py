@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, assert_never
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from engines.spark.recipes import frames
+from engines.spark.recipes import frames, letters
 from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
     Absence,
@@ -43,6 +43,7 @@ from semantics.pipeline import (
     Union,
     Upsert,
     Watermark,
+    sources,
 )
 from semantics.time import us
 
@@ -68,30 +69,41 @@ _HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", Ho
 
 
 def sink_frame(
-    spark: SparkSession, pipeline: Pipeline, topics: Mapping[str, str], options: Mapping[str, str]
+    spark: SparkSession,
+    pipeline: Pipeline,
+    topics: Mapping[str, str],
+    options: Mapping[str, str],
+    *,
+    output: str,
+    dead_letters: str,
 ) -> DataFrame:
-    """Return the frame whose `key` and `value` go to the Kafka sink.
+    """Return the frame whose `key` and `value` go to the Kafka sink; with dead letters, each row names its `topic`.
 
     `topics`: input name -> topic. `options`: of the Kafka source. Raises pyspark's `AnalysisException`.
     """
 
-    def stream(node: Stream) -> DataFrame:
-        """Return a node's events: its rows, where it is not the last one."""
+    def records(source: Source) -> DataFrame:
+        return _records(spark, topics[source.name], options)
+
+    def stream(node: Stream, keep: tuple[str, ...] = ()) -> DataFrame:
+        """Return a node's events: its rows, where it is not the last one. `keep`: more columns of a record."""
         match node:
-            case Source(name, delay=delay):
-                return _source(spark, topics[name], options, delay)
+            case Source(delay=delay, future=future):
+                read = records(node) if future is None else letters.guarded(records(node), node, future=False)
+                events = read.select("k", "i", "v", "t", "o", *keep)
+                return events if delay is None else events.withWatermark("t", _interval(delay))
             case Filter(input, where):
-                return stream(input).where(_column(where))
+                return stream(input, keep).where(_column(where))
             case Select(input, value):
-                return stream(input).withColumn("v", _column(value))
+                return stream(input, keep).withColumn("v", _column(value))
             case KeyBy(input, key):
-                return stream(input).withColumn("k", _column(key))
+                return stream(input, keep).withColumn("k", _column(key))
             case Explode(input, most=most):
-                return _exploded(stream(input), most)
+                return _exploded(stream(input, keep), most)
             case Union(inputs):
                 return reduce(DataFrame.unionByName, map(stream, inputs))
             case Watermark(input, delay):
-                return stream(input).withWatermark("t", _interval(delay))
+                return stream(input, keep).withWatermark("t", _interval(delay))
             case Dedup(input):
                 # Its horizon is the watermark's delay: `declaration.py` lets no other through.
                 return stream(input).dropDuplicatesWithinWatermark(["k", "i"])
@@ -120,7 +132,21 @@ def sink_frame(
             frame, row = _join(stream(pipeline.left), stream(pipeline.right), pipeline)
         case _:
             frame, row = stream(pipeline), _event_row()
-    return frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
+    results = frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
+    if not letters.kept(pipeline):
+        return results
+    dead = [
+        letters.letters(letters.late(stream(read, letters.KEPT), operator), "late", topics[source.name], dead_letters)
+        for operator, read, source in letters.judges(pipeline)
+    ]
+    dead += [
+        letters.letters(
+            letters.guarded(records(source), source, future=True), "future", topics[source.name], dead_letters
+        )
+        for source in sources(pipeline)
+        if source.future is not None
+    ]
+    return letters.beside(results, output, reduce(DataFrame.unionByName, dead))
 
 
 def output_mode(pipeline: Pipeline) -> str:
@@ -129,11 +155,12 @@ def output_mode(pipeline: Pipeline) -> str:
     return "update" if updates else "append"
 
 
-def _source(spark: SparkSession, topic: str, options: Mapping[str, str], delay: timedelta | None) -> DataFrame:
+def _records(spark: SparkSession, topic: str, options: Mapping[str, str]) -> DataFrame:
     records = spark.readStream.format("kafka").options(**options).option("subscribe", topic).load()
-    event = records.select(sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e"), "offset")
-    frame = event.select("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"), sf.col("offset").alias("o"))
-    return frame if delay is None else frame.withWatermark("t", _interval(delay))
+    event = sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e")
+    record = records.select(event, "offset", "partition", "value")
+    fields = ("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"), sf.col("offset").alias("o"))
+    return record.select(*fields, sf.col("partition").alias("p"), sf.col("value").alias("raw"))
 
 
 def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Columns]:

@@ -167,6 +167,7 @@ class SparkDeployment:
             "pipeline": to_json(job.pipeline),
             "inputs": dict(job.inputs),
             "output": job.output,
+            "dead_letters": job.dead_letters,
             "checkpoint": str(self._checkpoints[job.name].path),
         }
 
@@ -188,7 +189,7 @@ class SparkDeployment:
         A drain that began before may have returned before the newest records were planned, or before the batch
         without data that follows them.
         """
-        checkpoint, late, duplicates = self._checkpoints[name], 0, 0
+        checkpoint, late, duplicates, dead = self._checkpoints[name], 0, 0, 0
         while True:
             covered = not _behind(checkpoint, asked)
             within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
@@ -200,12 +201,13 @@ class SparkDeployment:
                 return Settled(status=Status.FAILED, detail=answer["failed"])
             late += answer["late"]
             duplicates += answer["duplicates"]
+            dead += answer["dead"]
             if covered:
                 committed = checkpoint.last(Journal.COMMITTED)
                 watermark_us = checkpoint.watermark_us(committed) if committed >= 0 else None
-                # Spark has no dead letters: what it cannot use is dropped or passed on, and nobody is told.
+                # Dead letters are those of a recipe: Spark drops what it cannot use, or passes it on, and tells nobody.
                 progress = Progress(
-                    watermark_us=watermark_us, late=late, duplicates=duplicates, dead=0, state_rows=answer["rows"]
+                    watermark_us=watermark_us, late=late, duplicates=duplicates, dead=dead, state_rows=answer["rows"]
                 )
                 return Settled(status=Status.SETTLED, progress=progress)
             # Once more. Each waits for a whole trigger.

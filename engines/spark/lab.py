@@ -41,7 +41,7 @@ class Lab:
         dirs.durable.mkdir()
         dirs.state.mkdir()
         jobs = [_job(self.path.name, name, pipeline) for name, pipeline in self.pipelines.items()]
-        self.log.create({topic: 1 for job in jobs for topic in (*job.inputs.values(), job.output)})
+        self.log.create({topic: 1 for job in jobs for topic in (*job.inputs.values(), job.output, job.dead_letters)})
         self.spark = SparkDeployment(jobs, self.log, dirs, Settings(variant=self.variant))
 
     def job(self, name: str) -> Job:

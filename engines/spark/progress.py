@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+DEAD = "dead"
+"""The name under which Spark counts dead letters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`late`, `duplicates`: rows dropped in the batches after `since`. `rows`: of state; None if no batch has run."""
+    """What the batches after `since` dropped, and `dead` letters they wrote. `rows`: of state; None if none has run."""
 
     late: int
     duplicates: int
+    dead: int
     rows: int | None
     last: int
 
@@ -22,11 +26,13 @@ def told(reports: Sequence[Mapping[str, Any]], *, since: int) -> Told:
     # An idle query reports as well: under the number of the batch that comes next, and with no operators or old ones.
     batches = [report for report in reports if "addBatch" in report["durationMs"]]
     if not batches:
-        return Told(0, 0, None, since)
-    new = [operator for report in batches if report["batchId"] > since for operator in report["stateOperators"]]
+        return Told(0, 0, 0, None, since)
+    after = [report for report in batches if report["batchId"] > since]
+    new = [operator for report in after for operator in report["stateOperators"]]
     return Told(
         late=sum(operator["numRowsDroppedByWatermark"] for operator in new),
         duplicates=sum(operator["customMetrics"].get("numDroppedDuplicateRows", 0) for operator in new),
+        dead=sum(report.get("observedMetrics", {}).get(DEAD, {}).get("rows", 0) for report in after),
         rows=sum(operator["numRowsTotal"] for operator in batches[-1]["stateOperators"]),
         last=max(since, batches[-1]["batchId"]),
     )

@@ -202,9 +202,15 @@ def _write(
 
 
 def _send(producer: Producer, topic: str, rows: Sequence[Any]) -> None:
-    messages = [{"key": key, "value": value} for key, value in rows]
-    if producer.produce_batch(topic, messages) < len(messages):
-        raise BufferError(f"{topic}: not every row of the batch was taken: bound it with maxOffsetsPerTrigger.")
+    """Write rows of (key, value) to the topic; or of (topic, key, value, headers), some of them dead letters."""
+    if rows and "topic" in rows[0]:
+        for row in rows:
+            headers: dict[str, str | bytes | None] = {h.key: bytes(h.value) for h in row.headers or ()}
+            producer.produce(row.topic, row.value, row.key, headers=headers)
+    else:
+        messages = [{"key": key, "value": value} for key, value in rows]
+        if producer.produce_batch(topic, messages) < len(messages):
+            raise BufferError(f"{topic}: not every row of the batch was taken: bound it with maxOffsetsPerTrigger.")
     if producer.flush(_WITHIN_S):
         raise TimeoutError(f"{topic}: the broker has not acknowledged the batch in {_WITHIN_S:g} s.")
 

@@ -78,10 +78,14 @@ class Worker:
         pipeline = from_json(job["pipeline"])
         name, topic, checkpoint = job["name"], job["output"], Path(job["checkpoint"])
         try:
-            frame = sink_frame(self._spark, pipeline, job["inputs"], source | {"kafka.bootstrap.servers": bootstrap})
+            options = source | {"kafka.bootstrap.servers": bootstrap}
+            frame = sink_frame(
+                self._spark, pipeline, job["inputs"], options, output=topic, dead_letters=job["dead_letters"]
+            )
             writer = frame.writeStream.option("checkpointLocation", str(checkpoint)).outputMode(output_mode(pipeline))
             if kind is SinkKind.NATIVE:
-                writer = writer.format("kafka").options(**{"kafka.bootstrap.servers": bootstrap, "topic": topic})
+                writer = writer.format("kafka").option("kafka.bootstrap.servers", bootstrap)
+                writer = writer if "topic" in frame.columns else writer.option("topic", topic)
             else:
                 sink = sink_of(kind, self._gate, job=name, bootstrap=bootstrap, topic=topic, table=table_of(checkpoint))
                 writer = writer.foreachBatch(sink)
@@ -108,7 +112,7 @@ class Worker:
         now = told([json.loads(report.json) for report in query.stream.recentProgress], since=query.counted)
         query.counted = now.last
         rows = live(self._spark, query.checkpoint)[0] if now.rows is None else now.rows
-        return {"late": now.late, "duplicates": now.duplicates, "rows": rows}
+        return {"late": now.late, "duplicates": now.duplicates, "dead": now.dead, "rows": rows}
 
     def state(self, job: str) -> dict[str, Any]:
         """Read the job's committed state back."""

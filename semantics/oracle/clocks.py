@@ -42,6 +42,8 @@ class Clock:
         }
         self.rules = rules
         self.tops: dict[tuple[str, int], int] = {}
+        self.guards: dict[tuple[str, int], int] = {}
+        """What the guards against the future have let pass: state, whatever becomes of the clocks."""
         self.idle: set[tuple[str, int]] = set()
         """Left out, until they speak again."""
         self._of_lanes = max if rules.watermark_scope is WatermarkScope.SOURCE_MAX else min
@@ -67,9 +69,13 @@ class Clock:
         return any((name, lane) not in self.idle for name in named & self.delays.keys() for lane in lanes)
 
     def ahead(self, name: str, lane: int, time_us: int, most_us: int) -> bool:
-        """Return whether an event is more than `most_us` ahead of all that was seen of its partition."""
-        top = self.tops.get((name, lane))
-        return top is not None and time_us > top + most_us
+        """Return whether an event is more than `most_us` ahead of all that was seen of its partition; else see it."""
+        place = name, lane
+        seen = [tops[place] for tops in (self.tops, self.guards) if place in tops]
+        if seen and time_us > max(seen) + most_us:
+            return True
+        self.guards[place] = max(*seen, time_us) if seen else time_us
+        return False
 
     def moved(self, now: int, reading: int) -> int:
         """Return the watermark that follows `now` where the clocks say `reading`."""
@@ -90,13 +96,16 @@ class Clock:
         self.tops.clear()
 
     def dump(self) -> Dump:
-        return tuple(sorted((*place, top) for place, top in self.tops.items())), tuple(sorted(self.idle))
+        tops = (tuple(sorted((*place, top) for place, top in of.items())) for of in (self.tops, self.guards))
+        return *tops, tuple(sorted(self.idle))
 
     def load(self, dump: Dump) -> None:
         tops: Iterable[tuple[str, int, int]]
+        guards: Iterable[tuple[str, int, int]]
         idle: Iterable[tuple[str, int]]
-        tops, idle = dump
+        tops, guards, idle = dump
         self.tops = {(name, lane): top for name, lane, top in tops}
+        self.guards = {(name, lane): top for name, lane, top in guards}
         self.idle = {(name, lane) for name, lane in idle}
 
     def behind(self, node: Pipeline, lanes: Sequence[int]) -> int:

@@ -93,6 +93,8 @@ def test_chains_that_append_are_native(pipeline: Pipeline) -> None:
         Lookup(Source("L"), Source("T"), as_of=AsOf.ARRIVAL),
         Lookup(KeyBy(Source("L", delay=s(0)), ID), Source("T", delay=s(0)), as_of=AsOf.EVENT_TIME),
         Aggregate(CLOCKED, emit=Emit.UPDATE, ttl=s(5)),
+        Aggregate(Source(delay=s(0), late_output=True), window=Session(s(5))),
+        Aggregate(Source(delay=s(0), future=s(60)), window=Tumbling(s(5))),
         Aggregate(Aggregate(CLOCKED, emit=Emit.UPDATE), window=Tumbling(s(5))),
         Filter(Aggregate(Source(), emit=Emit.UPDATE), expr(VALUE, ">", 3)),
     ],
@@ -116,6 +118,18 @@ def test_of_the_catalogue_timers_of_processing_time_alone_are_left_to_be_written
     lacking = {e.id for e in all_expectations()
                if declaration().can(e.pipeline, e.timeline).support is Support.NOT_IMPLEMENTED}  # fmt: skip
     assert lacking == {"ST-22", "ST-23", "ST-24"}
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Aggregate(Source(delay=s(0), late_output=True, future=s(60)), window=Tumbling(s(5))),
+        Aggregate(Source(delay=s(0), late_output=True), window=Tumbling(s(5)), emit=Emit.UPDATE),
+        Aggregate(Source(delay=s(0), late_output=True), window=Session(VALUE)),
+    ],
+)
+def test_dead_letters_that_are_not_written_yet(pipeline: Pipeline) -> None:
+    assert declaration().capability(pipeline, 1).support is Support.NOT_IMPLEMENTED
 
 
 def test_a_recipe_whose_rows_have_no_clock_feeds_nothing_that_needs_one() -> None:

@@ -44,11 +44,11 @@ async def test_a_drain_that_returned_early_does_not_count_though_a_batch_has_com
 
     def early() -> dict[str, Any]:
         commit(tmp_path / "job", 0, 2)
-        return {"late": 1, "duplicates": 0, "rows": 5}
+        return {"late": 1, "duplicates": 0, "dead": 0, "rows": 5}
 
     def whole() -> dict[str, Any]:
         commit(tmp_path / "job", 1, 2)
-        return {"late": 1, "duplicates": 0, "rows": 3}
+        return {"late": 1, "duplicates": 0, "dead": 0, "rows": 3}
 
     spark._child = Driver(early, whole)  # type: ignore[assignment]
     [answer] = (await spark.settle({"job": {("in", 0): 2}}, within=WITHIN)).values()

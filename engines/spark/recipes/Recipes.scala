@@ -34,6 +34,8 @@ object Recipes {
   private implicit val keys: Encoder[Key] = Encoders.product[Key]
   private implicit val events: Encoder[Event] = Encoders.product[Event]
   private implicit val said: Encoder[Said] = Encoders.product[Said]
+  private implicit val lanes: Encoder[Lane] = Encoders.product[Lane]
+  private implicit val records: Encoder[Record] = Encoders.product[Record]
   private implicit val totals: Encoder[Total] = Encoders.product[Total]
 
   def upsert(frame: DataFrame, clocked: Boolean): DataFrame = run(frame, new Upsert(clocked), clocked).toDF()
@@ -48,6 +50,13 @@ object Recipes {
   /** `ttlUs` below zero: nothing is forgotten. */
   def running(frame: DataFrame, ttlUs: Long, atMost: Int): DataFrame =
     run(frame, new Running(ttlUs, atMost), clocked = ttlUs >= 0).toDF()
+
+  def guard(frame: DataFrame, mostUs: Long): DataFrame = judge(frame, new Guard(mostUs), TimeMode.None())
+
+  def late(frame: DataFrame): DataFrame = judge(frame, new Late, TimeMode.EventTime())
+
+  private def judge(frame: DataFrame, processor: StatefulProcessor[Lane, Record, Record], time: TimeMode): DataFrame =
+    frame.groupBy("p").as[Lane, Record].transformWithState(processor, time, OutputMode.Append()).toDF()
 
   private def run[O: Encoder](frame: DataFrame, processor: StatefulProcessor[Key, Event, O], clocked: Boolean): Dataset[O] = {
     val time = if (clocked) TimeMode.EventTime() else TimeMode.None()

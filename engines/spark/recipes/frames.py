@@ -19,19 +19,19 @@ _TIMELESS = -(2**63)
 
 def upsert(events: DataFrame, node: Upsert, gone: Column | None) -> DataFrame:
     """Return the events that are not older than what has passed of their key."""
-    return _said(_call(events, "upsert", _timed(events, gone=gone), clocked(node.input)))
+    return _said(call(events, "upsert", _timed(events, gone=gone), clocked(node.input)))
 
 
 def absence(events: DataFrame, node: Absence) -> DataFrame:
     """Return a row for each silence."""
-    return _said(_call(events, "absence", _timed(events), us(node.after)))
+    return _said(call(events, "absence", _timed(events), us(node.after)))
 
 
 def lookup(events: DataFrame, table: DataFrame, node: Lookup, gone: Column | None) -> DataFrame:
     """Return each event with its version's value."""
     versions = _timed(table, gone=gone, table=True).where(sf.col("k").isNotNull())
     both = _timed(events).unionByName(versions)
-    return _said(_call(events, "lookup", both, node.as_of is AsOf.ARRIVAL, node.how is How.LEFT))
+    return _said(call(events, "lookup", both, node.as_of is AsOf.ARRIVAL, node.how is How.LEFT))
 
 
 def changes(events: DataFrame, node: Aggregate) -> DataFrame:
@@ -45,9 +45,9 @@ def running(events: DataFrame, node: Aggregate) -> DataFrame:
     """Return a row for each change: id `i` and time `us` of the event that made it, and every aggregate by its name."""
     if node.ttl is None:
         plain = events.withColumn("t", sf.coalesce("t", sf.timestamp_micros(sf.lit(_TIMELESS))))
-        return _call(events, "running", _timed(plain), -1, node.at_most)
+        return call(events, "running", _timed(plain), -1, node.at_most)
     # Without its column of event time the operator has timers, and drops nothing as late: no running aggregate does.
-    return _call(events, "running", _timed(events).drop("t"), us(node.ttl), node.at_most)
+    return call(events, "running", _timed(events).drop("t"), us(node.ttl), node.at_most)
 
 
 def _timed(events: DataFrame, *, gone: Column | None = None, table: bool = False) -> DataFrame:
@@ -57,7 +57,8 @@ def _timed(events: DataFrame, *, gone: Column | None = None, table: bool = False
     return events.where(sf.col("t").isNotNull()).select("k", "i", "v", "t", "o", *columns)
 
 
-def _call(frame: DataFrame, recipe: str, *arguments: Any) -> DataFrame:
+def call(frame: DataFrame, recipe: str, *arguments: Any) -> DataFrame:
+    """Return what a recipe makes of its arguments."""
     spark: SparkSession = frame.sparkSession
     recipes = spark._jvm.weir.Recipes
     plain = [argument._jdf if isinstance(argument, DataFrame) else argument for argument in arguments]

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import msgspec
 
 from engines.faust.aggregates import Expiring, Running, Session, Span, Windows, expiry_key
+from engines.faust.base import SAVED_EVERY_S
 from engines.faust.dedup import Dedup, due_key
 from engines.faust.functions import Functions
 from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
@@ -18,7 +19,7 @@ from engines.faust.keys import Names
 from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_key
 from engines.faust.operators import Emit, Event, Operator, Passing
 from engines.faust.steps import evaluate
-from engines.faust.store import SAVED_EVERY_S, Caches, Store, open_store
+from engines.faust.store import Caches, Store, open_store
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
 from engines.faust.timers import Heard, Listening, Wall, due_of

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -20,16 +20,22 @@ class Running(Untimed):
         self._functions, self._rows, self._names, self._emit = functions, rows, names, emit
 
     def on_event(self, side: int, event: Event, offset: int, watermark: int) -> None:
-        kafka, json, group = self._names[event.k]
-        rows, functions = self._rows, self._functions
-        sums = rows.get(group)
-        if sums is None:
-            sums = functions.first(event)
-            rows.insert(group, sums)
-        else:
-            sums = functions.add(sums, event)
-            rows.replace(group, sums)
-        self._emit(kafka, functions.running_row % (json, *sums))
+        self.on_events((event,))
+
+    def on_events(self, events: Iterable[Event]) -> None:
+        """Take many events: nothing but the key of each matters."""
+        names, get, insert, replace = self._names, self._rows.get, self._rows.insert, self._rows.replace
+        first, add, emit, row = self._functions.first, self._functions.add, self._emit, self._functions.running_row
+        for event in events:
+            kafka, json, group = names[event.k]
+            sums = get(group)
+            if sums is None:
+                sums = first(event)
+                insert(group, sums)
+            else:
+                sums = add(sums, event)
+                replace(group, sums)
+            emit(kafka, row % (json, *sums))
 
 
 class Expiring(Untimed):
@@ -61,9 +67,10 @@ class Expiring(Untimed):
         self.due = self._rows.begin(watermark)
 
 
-def expiry_key(key: bytes, row: Sums, ttl_us: int) -> bytes:
-    """Return (when it is forgotten, key) of a row."""
-    return time_key(row[0] + ttl_us + 1) + key
+def expiry(_: bytes, row: Sums, ttl_us: int) -> int:
+    """Return the watermark at which a row is forgotten."""
+    last: int = row[0]
+    return last + ttl_us + 1
 
 
 class Span(NamedTuple):
@@ -163,9 +170,10 @@ class Session(Untimed):
         self.due = NEVER
 
     @staticmethod
-    def due_of(key: bytes, session: Sums) -> bytes:
-        """Return (end, key) of a session: the grace is the same for all."""
-        return time_key(session[0]) + key
+    def due_of(_: bytes, session: Sums) -> int:
+        """Return the end of a session: the grace is the same for all."""
+        end: int = session[0]
+        return end
 
     @staticmethod
     def group_of(key: bytes) -> bytes:
@@ -206,7 +214,10 @@ class Session(Untimed):
                 known = True
             else:
                 rows.delete(key)
-        (rows.replace if known else rows.insert)(place, (end, *sums))
+        if known:
+            rows.replace(place, (end, *sums))
+        else:
+            rows.insert(place, (end, *sums), end)
         self.due = min(self.due, end + self._grace)
         if not self._final:
             self._emit(kafka, self._functions.window_row % (json, start, end, *sums))

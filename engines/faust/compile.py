@@ -10,19 +10,19 @@ from typing import Any, assert_never
 
 import msgspec
 
-from engines.faust.aggregates import Expiring, Running, Session, Span, Windows, expiry_key
+from engines.faust.aggregates import Expiring, Running, Session, Span, Windows, expiry
 from engines.faust.base import SAVED_EVERY_S
-from engines.faust.dedup import Dedup, due_key
+from engines.faust.dedup import Dedup, forgotten_at
 from engines.faust.functions import Functions
 from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
 from engines.faust.keys import Names
-from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_key
+from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_at
 from engines.faust.operators import Emit, Event, Operator, Passing
 from engines.faust.steps import evaluate
 from engines.faust.store import Caches, Store, open_store
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
-from engines.faust.timers import Heard, Listening, Wall, due_of
+from engines.faust.timers import Heard, Listening, Wall, heard_until
 from semantics import pipeline as algebra
 from semantics.expr import Expr, own_conditions
 from semantics.pipeline import (
@@ -63,22 +63,22 @@ def _layouts(pipeline: Pipeline) -> list[Layout]:
 def _layout(node: Stateful) -> Layout:
     match node:
         case Join():
-            return Layout(_encode_row, _decode_row, _interval(node).due_of, group_of=IntervalJoin.group_of)
+            return Layout(_encode_row, _decode_row, _interval(node).due_of, moves=False, group_of=IntervalJoin.group_of)
         case algebra.Dedup(horizon=horizon):
-            return Layout(b"%d".__mod__, int, partial(due_key, horizon_us=us(horizon)))
+            return Layout(b"%d".__mod__, int, partial(forgotten_at, horizon_us=us(horizon)))
         case algebra.Upsert():
             return Layout(_encode_kept, _decode_kept, Upsert.due_of)
         case algebra.Absence(after=after, timer=Timer.PROCESSING_TIME):
-            return Layout(_encode_heard, _decode_heard, due_of(us(after)))
+            return Layout(_encode_heard, _decode_heard, partial(heard_until, after_us=us(after)))
         case algebra.Absence(after=after):
-            return Layout(_encode_kept, _decode_kept, partial(silent_key, after_us=us(after)))
+            return Layout(_encode_kept, _decode_kept, partial(silent_at, after_us=us(after)))
         case algebra.Lookup(as_of=as_of):
             if as_of is AsOf.ARRIVAL:
                 return Layout(_encode_kept, _decode_kept)
             return Layout(_encode_kept, _decode_kept, LookupByTime.due_of, group_of=LookupByTime.group_of)
         case Aggregate(ttl=timedelta() as ttl):
             encode, decode = _sums(node).codec(lead=1)
-            return Layout(encode, decode, partial(expiry_key, ttl_us=us(ttl)))
+            return Layout(encode, decode, partial(expiry, ttl_us=us(ttl)))
         case Aggregate(window=window):
             session = isinstance(window, algebra.Session)
             encode, decode = _sums(node).codec(lead=int(session))

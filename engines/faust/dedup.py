@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from engines.faust.keys import Names, time_key
+from engines.faust.keys import Names
 from engines.faust.operators import EVENT_ROW, Emit, Event, Refused, Untimed, encode_json
 from engines.faust.table import Table
 
@@ -23,8 +23,8 @@ class Dedup(Untimed):
         key = group + (event.i or "").encode()
         known = self._rows.get(key)
         if known is None:
-            self._rows.insert(key, time)
-        elif forgotten_at(known, self._horizon) > watermark:
+            self._rows.insert(key, time, time + self._horizon + 1)
+        elif known + self._horizon >= watermark:
             return Refused.REPEAT
         else:
             self._rows.replace(key, time)
@@ -39,11 +39,6 @@ class Dedup(Untimed):
         self._rows.begin(watermark)
 
 
-def forgotten_at(time_us: int, horizon_us: int) -> int:
+def forgotten_at(_: bytes, time_us: int, horizon_us: int) -> int:
     """Return the watermark at which an event that passed is forgotten: the first beyond its horizon."""
     return time_us + horizon_us + 1
-
-
-def due_key(key: bytes, time_us: int, horizon_us: int) -> bytes:
-    """Return (when it is forgotten, key) of a row."""
-    return time_key(forgotten_at(time_us, horizon_us)) + key

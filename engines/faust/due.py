@@ -50,9 +50,12 @@ class Due:
     @property
     def next(self) -> int:
         """The time of the earliest entry, `NEVER` if there is none."""
-        self._read()
-        heads = self._ahead[self._ahead_at : self._ahead_at + 1] + self._run[self._at : self._at + 1] + self._heap[:1]
-        return key_time(min(heads)) if heads else NEVER
+        first = self._heap[0] if self._heap else _NEVER
+        if self._at < len(self._run):
+            first = min(first, self._run[self._at])
+        if self._read():
+            first = min(first, self._ahead[self._ahead_at])
+        return key_time(first) if first is not _NEVER else NEVER
 
     def take(self, watermark: int) -> list[bytes]:
         """Take the entries up to the watermark, in order, none twice."""

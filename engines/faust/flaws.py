@@ -100,10 +100,10 @@ class CommitBeforeEmit(_HoldingWriter):
 class _RecordApart(Outbox):
     """A changelog whose last batch is the task's record alone."""
 
-    def append(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] | None = None) -> int:
-        if key == TASK:
+    def extend(self, prefix: bytes, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
+        if prefix == TASK:
             self.seal()
-        return super().append(key, value, headers or [])
+        return super().extend(prefix, rows)
 
 
 class OffsetsBeforeState(_HoldingWriter):

@@ -51,9 +51,9 @@ class Interval(NamedTuple):
         """Return the watermark at which a row can have no partner any more; it is the *other* side's clock's word."""
         return min(self.partners(side, time_us)[1] + 1, NEVER) if self.clocked[1 - side] else NEVER
 
-    def due_of(self, key: bytes, _: JoinRow) -> bytes:
-        """Return (due, row key) of a row."""
-        return time_key(self.due(key[0], key_time(key, len(key) - 2 * TIME))) + key
+    def due_of(self, key: bytes, _: JoinRow) -> int:
+        """Return the same of a row."""
+        return self.due(key[0], key_time(key, len(key) - 2 * TIME))
 
 
 class Condition(NamedTuple):

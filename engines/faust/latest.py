@@ -74,9 +74,9 @@ class Upsert(_ByKey):
         self._gone = gone
 
     @staticmethod
-    def due_of(key: bytes, kept: Kept) -> bytes:
-        """Return (when it is forgotten, key) of a row."""
-        return time_key(kept.time_us + 1 if kept.gone else NEVER) + key
+    def due_of(_: bytes, kept: Kept) -> int:
+        """Return the watermark at which a row is forgotten."""
+        return kept.time_us + 1 if kept.gone else NEVER
 
     def _due(self, kept: Kept) -> int:
         return kept.time_us + 1 if kept.gone and self._clocked else NEVER
@@ -117,9 +117,9 @@ class Absence(_ByKey):
         self.due = self._rows.next_due
 
 
-def silent_key(key: bytes, kept: Kept, after_us: int) -> bytes:
-    """Return (when its key is silent, key) of a row."""
-    return time_key(kept.time_us + after_us) + key
+def silent_at(_: bytes, kept: Kept, after_us: int) -> int:
+    """Return the watermark at which a key is silent."""
+    return kept.time_us + after_us
 
 
 class _Answers(Untimed):
@@ -167,9 +167,9 @@ class LookupByTime(_Answers):
         self.due = NEVER
 
     @staticmethod
-    def due_of(key: bytes, kept: Kept) -> bytes:
-        """Return (due, key) of a row."""
-        return time_key(kept.time_us + (key[:1] == WAITING)) + key
+    def due_of(key: bytes, kept: Kept) -> int:
+        """Return the watermark at which a row is due."""
+        return kept.time_us + (key[:1] == WAITING)
 
     @staticmethod
     def group_of(key: bytes) -> bytes | None:

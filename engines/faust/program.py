@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, assert_never
 
 import msgspec
@@ -73,6 +73,14 @@ class _Telling:
         self._tell()
 
 
+def _all_decoded(records: Sequence[Record]) -> list[Event] | None:
+    """Return the events of records; None if one cannot be read: which, and why, is found one by one."""
+    try:
+        return [_decode(record.value) for record in records]  # type: ignore[arg-type]
+    except (msgspec.DecodeError, TypeError):
+        return None
+
+
 class Program:
     """What one task computes. It is told records, and says rows; its state is in the table that it was built on."""
 
@@ -115,6 +123,8 @@ class Program:
             self._operator = self._chain = Chain(pipeline, making, emit)
         self._clocked = [input for input in self.inputs.values() if input.behind_us is not None]
         self._timed = timed(pipeline) if asks_time is None else asks_time
+        self._plain = self._plain_inputs()
+        """Input -> what takes many events at once, where nothing but the operator has a word."""
         self._behind = behind(pipeline, self.inputs)
         if isinstance(emit, Carrier):
             self._operator = _Telling(self._operator, lambda: emit.judge_by(self.announced))
@@ -202,6 +212,9 @@ class Program:
         if input.idle and records:
             self._watermark = self._lowest()
             self._wake(input)
+        if name in self._plain and (events := _all_decoded(records)) is not None:
+            self._plain[name](events)
+            return
         side, transform, clocked = input.side, input.transform, input.delay_us is not None
         on_event, watermark, future = operator.on_event, self._watermark, input.future_us
         highest = BEFORE_ALL if input.highest is None else input.highest
@@ -251,6 +264,16 @@ class Program:
                     self._count(refused)
                 if watermark >= operator.due:
                     operator.on_watermark(watermark)
+
+    def _plain_inputs(self) -> dict[str, Callable[[Iterable[Event]], None]]:
+        take = getattr(self._operator, "on_events", None)
+        if take is None:
+            return {}
+        return {
+            name: take for name, input in self.inputs.items()
+            if not (isinstance(input, Fed) or name in self._timed or input.transform or input.late_output)
+            and input.delay_us is input.future_us is None
+        }  # fmt: skip
 
     def _count(self, refused: Refused) -> None:
         match refused:

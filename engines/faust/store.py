@@ -162,7 +162,8 @@ class Store:
             if data is not None and (entry := self.rows.due_entry(key, data)):
                 # One that is due later than it was needs none: who takes the old one looks at the row.
                 old = self._rows.get(key)
-                if old is None or entry < (self.rows.due_entry(key, old) or b""):
+                known = None if old is None else self.rows.due_entry(key, old)
+                if known is None or entry < known:
                     batch.put(entry, b"", self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from engines.faust.base import LAST, Base
 from engines.faust.due import Due
-from engines.faust.keys import TIME, time_key
+from engines.faust.keys import TIME, key_time, time_key
 
 V = TypeVar("V")
 CLEAN_ROWS = 200_000
@@ -22,7 +22,8 @@ CLEAN_ROWS = 200_000
 class Table(Generic[V]):
     """Rows by key.
 
-    `due`: with `due_of`, what makes of a row (time at which it is due, its key); without, row keys begin with the time.
+    `due`: with `due_of`, which says of a key and its row when it is due; without, row keys begin with that time.
+    `moves`: whether a row may become due later than it was.
     `group_of`: what a key has in common with those among which it is looked for, None if it is looked for alone.
     """
 
@@ -33,11 +34,12 @@ class Table(Generic[V]):
         decode: Callable[[bytes], V],
         *,
         due: Due | None = None,
-        due_of: Callable[[bytes, V], bytes] | None = None,
+        due_of: Callable[[bytes, V], int] | None = None,
+        moves: bool = True,
         group_of: Callable[[bytes], bytes | None] | None = None,
     ) -> None:
         self._base, self._encode, self._decode = base, encode, decode
-        self.due, self._due_of, self._group_of = due, due_of, group_of
+        self.due, self._due_of, self._moves, self._group_of = due, due_of, moves, group_of
         self.added = 0
         """How many rows there are more than when the table was made."""
         self._dirty: dict[bytes, V | None] = {}
@@ -80,7 +82,7 @@ class Table(Generic[V]):
         if due_us is not None:
             self._due_at(due_us, key)
         elif self.due is not None:
-            self.due.push(key if self._due_of is None else self._due_of(key, value))
+            self.due.push(key if self._due_of is None else time_key(self._due_of(key, value)) + key)
 
     def replace(self, key: bytes, value: V) -> None:
         """Write a row that exists, and is due when it was, or later."""
@@ -144,24 +146,23 @@ class Table(Generic[V]):
     def take_due(self, watermark: int) -> list[tuple[bytes, V]]:
         """Return the rows that are due by the watermark, in order of time."""
         assert self.due is not None
-        due_of, rows, late = self._due_of, list[tuple[bytes, V]](), list[bytes]()
-        if due_of is None:
-            return [(key, value) for key in self.due.take(watermark) if (value := self.get(key)) is not None]
-        bound = time_key(watermark + 1)
+        due_of, get, rows, in_order = self._due_of, self.get, list[tuple[bytes, V]](), True
+        if due_of is None or not self._moves:
+            cut = 0 if due_of is None else TIME
+            taken = [entry[cut:] for entry in self.due.take(watermark)]
+            return [(key, value) for key in taken if (value := get(key)) is not None]
         for entry in self.due.take(watermark):
             key = entry[TIME:]
-            value = self.get(key)
+            value = get(key)
             if value is None:
                 continue
-            now = due_of(key, value)
-            if now < bound:
+            due_us = due_of(key, value)
+            if due_us <= watermark:
                 rows.append((key, value))
-                late += [now] if now != entry else []
+                in_order &= due_us == key_time(entry)
             else:
-                self.due.push(now)
-        if late:
-            rows = sorted(dict(rows).items(), key=lambda row: due_of(*row))
-        return rows
+                self._due_at(due_us, key)
+        return rows if in_order else sorted(dict(rows).items(), key=lambda row: (due_of(*row), row[0]))
 
     def changes(self) -> list[tuple[bytes, bytes | None]]:
         """Return the keys that changed since the last commit with their rows, None where deleted; in no order."""

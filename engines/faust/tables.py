@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from engines.faust.base import Base, NoBase, Part
 from engines.faust.due import Due
+from engines.faust.keys import NEVER, time_key
 from engines.faust.table import Table
 
 
@@ -15,7 +16,9 @@ class Layout(NamedTuple):
 
     encode: Callable[[Any], bytes]
     decode: Callable[[bytes], Any]
-    due_of: Callable[[bytes, Any], bytes] | None = None
+    due_of: Callable[[bytes, Any], int] | None = None
+    moves: bool = True
+    """Whether a row may become due later than it was."""
     by_time: bool = False
     """Whether row keys begin with the time at which they are due."""
     group_of: Callable[[bytes], bytes | None] | None = None
@@ -29,11 +32,12 @@ class Tables:
         self._layouts = layouts
         self._prefixes = [b"" if len(layouts) == 1 else bytes((number,)) for number in range(len(layouts))]
         self.parts: list[Table[Any]] = []
-        for prefix, (encode, decode, due_of, by_time, group_of) in zip(self._prefixes, layouts, strict=True):
+        for prefix, (encode, decode, due_of, moves, by_time, group_of) in zip(self._prefixes, layouts, strict=True):
             base, dues = _part(rows, prefix), None
             if by_time or due_of is not None:
                 dues = Due(base if by_time else _part(due, prefix))
-            self.parts.append(Table(base, encode, decode, due=dues, due_of=due_of, group_of=group_of))
+            made = Table(base, encode, decode, due=dues, due_of=due_of, moves=moves, group_of=group_of)
+            self.parts.append(made)
 
     def changes(self) -> list[tuple[bytes, bytes | None]]:
         """Return the keys that changed since the last commit with their rows, None where deleted; in no order."""
@@ -74,11 +78,12 @@ class Tables:
                 yield prefix, prefix + table.due.passed
 
     def due_entry(self, key: bytes, data: bytes) -> bytes | None:
-        """Return the entry that says when a row is due, if that is kept apart."""
+        """Return the entry that says when a row is due, if it ever is and that is kept apart."""
         for prefix, layout in zip(self._prefixes, self._layouts, strict=True):
             if key.startswith(prefix):
                 own = key[len(prefix) :]
-                return None if layout.due_of is None else prefix + layout.due_of(own, layout.decode(data))
+                due_us = NEVER if layout.due_of is None else layout.due_of(own, layout.decode(data))
+                return None if due_us >= NEVER else prefix + time_key(due_us) + own
         return None
 
     def saved(self) -> None:

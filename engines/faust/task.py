@@ -335,7 +335,7 @@ class Task:
         self._logged_bytes += changelog.extend(ROW, self.store.rows.changes())
         saved = self._saved(number)
         record = saved.encode()
-        self._logged_bytes += changelog.append(TASK, record)
+        self._logged_bytes += changelog.extend(TASK, [(b"", record)])
         for outbox in (*said, changelog):
             outbox.seal()
         wrote = await self._part_of_it() if self._around.points.armed is CrashPoint.MID_SINK else {}
@@ -373,11 +373,10 @@ class Task:
     async def _heal(self, stale: Set[bytes]) -> None:
         """Put what holds behind what a dead worker wrote without a commit: compaction must keep the right one."""
         self._changelog.stamp()
-        for key in stale:
-            self._logged_bytes += self._changelog.append(ROW + key, self.store.committed(key))
+        self._logged_bytes += self._changelog.extend(ROW, [(key, self.store.committed(key)) for key in stale])
         self.committed = self._saved(self.committed.commits)
         record = self.committed.encode()
-        self._logged_bytes += self._changelog.append(TASK, record)
+        self._logged_bytes += self._changelog.extend(TASK, [(b"", record)])
         self._changelog.seal()
         await self._writer.send(self._changelog, self._changelog.full())
         wrote = await self._writer.acknowledged()

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
-from engines.faust.keys import BEFORE_ALL, NEVER, Names, key_of, time_key
+from engines.faust.keys import BEFORE_ALL, NEVER, Names, key_of
 from engines.faust.operators import EVENT_ROW, Emit, Event, Untimed, encode_json
 from engines.faust.table import Table
 
@@ -75,6 +74,6 @@ class Listening(Untimed):
         self.wakes = self._rows.begin(BEFORE_ALL)
 
 
-def due_of(after_us: int) -> Callable[[bytes, Heard], bytes]:
-    """Return what makes (when its key is silent, key) of a row."""
-    return lambda key, heard: time_key(heard.at_us + after_us) + key
+def heard_until(_: bytes, heard: Heard, after_us: int) -> int:
+    """Return when a row's key is silent."""
+    return heard.at_us + after_us

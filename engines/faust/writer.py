@@ -44,9 +44,10 @@ class Outbox:
         """Take the time with which records are stamped from now on."""
         self.now_ms = time.time_ns() // 1_000_000
 
-    def append(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] = _NO_HEADERS) -> int:
-        """Add a record; return its bytes, keys and values alone."""
-        if self._builder is None or self._append(self._count, self.now_ms, key, value, headers) is None:
+    def append(self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]] = _NO_HEADERS) -> None:
+        """Add a record."""
+        append = self._append
+        if append is None or append(self._count, self.now_ms, key, value, headers) is None:
             self.seal()
             self._builder = self._producer.create_batch()
             self._append = self._builder._builder.append
@@ -54,7 +55,6 @@ class Outbox:
         self._count += 1
         if self.one_by_one:
             self.seal()
-        return (len(key) if key else 0) + (len(value) if value else 0)
 
     def extend(self, prefix: bytes, rows: Iterable[tuple[bytes, bytes | None]]) -> int:
         """Add many records, their keys behind a prefix; return their bytes, keys and values alone."""

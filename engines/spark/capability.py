@@ -13,6 +13,7 @@ from semantics.pipeline import (
     AsOf,
     Dedup,
     Emit,
+    Explode,
     How,
     Join,
     Lookup,
@@ -29,6 +30,7 @@ from semantics.pipeline import (
     nodes,
     origin,
     sources,
+    steps,
 )
 
 VERSION = "4.2.0"
@@ -114,6 +116,10 @@ def _of_letters(pipeline: Pipeline) -> Capability:
                 continue
             if not isinstance(origin(read), Source | Stateful):
                 return Capability(Support.NOT_IMPLEMENTED, "Late events of a union are not told apart, so far.")
+            if any(isinstance(step, Explode) for step in steps(read)):
+                return Capability(
+                    Support.NOT_IMPLEMENTED, "Of a late event in parts each would be a dead letter, so far."
+                )
             if isinstance(node, Aggregate) and (node.emit is Emit.UPDATE or _cut_or_own(node)):
                 return Capability(Support.NOT_IMPLEMENTED, "Late events of such a window are not kept, so far.")
     return _NATIVE

@@ -15,11 +15,11 @@ from datetime import timedelta
 from functools import reduce
 from typing import Any, TypeAlias, assert_never
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
+from engines.spark.columns import aggregated, column, gap_of, gap_us, interval, micros, named, no_offset, windows
 from engines.spark.recipes import frames, letters
-from semantics.expr import Binary, Expr, Field, Literal, Op
 from semantics.pipeline import (
     Absence,
     Aggregate,
@@ -51,20 +51,6 @@ from semantics.time import us
 Columns: TypeAlias = dict[str, Any]
 
 EVENT_SCHEMA = "k string, i string, v bigint, t bigint"
-_COLUMN_OF = {"key": "k", "id": "i", "value": "v"}
-_OPERATOR = {
-    Op.ADD: operator.add,
-    Op.SUBTRACT: operator.sub,
-    Op.MULTIPLY: operator.mul,
-    Op.EQUAL: operator.eq,
-    Op.NOT_EQUAL: operator.ne,
-    Op.LESS: operator.lt,
-    Op.LESS_EQUAL: operator.le,
-    Op.GREATER: operator.gt,
-    Op.GREATER_EQUAL: operator.ge,
-    Op.AND: operator.and_,
-    Op.OR: operator.or_,
-}
 _HOW = {How.INNER: "inner", How.LEFT: "left_outer", How.RIGHT: "right_outer", How.FULL: "full_outer",
         How.SEMI: "left_semi", How.ANTI: "left_anti"}  # fmt: skip
 
@@ -98,25 +84,25 @@ def sink_frame(
             case Source(delay=delay, future=future):
                 read = records(node) if future is None else letters.guarded(records(node), node, future=False)
                 events = read.select("k", "i", "v", "t", "o", *keep)
-                return events if delay is None else events.withWatermark("t", _interval(delay))
+                return events if delay is None else events.withWatermark("t", interval(delay))
             case Filter(input, where):
-                return stream(input, keep).where(_column(where))
+                return stream(input, keep).where(column(where))
             case Select(input, value):
-                return stream(input, keep).withColumn("v", _column(value))
+                return stream(input, keep).withColumn("v", column(value))
             case KeyBy(input, key):
-                return stream(input, keep).withColumn("k", _column(key))
+                return stream(input, keep).withColumn("k", column(key))
             case Explode(input, most=most):
                 return _exploded(stream(input, keep), most)
             case Union(inputs):
                 return reduce(DataFrame.unionByName, map(stream, inputs))
             case Watermark(input, delay):
-                return stream(input, keep).withWatermark("t", _interval(delay))
+                return stream(input, keep).withWatermark("t", interval(delay))
             case Dedup(input):
                 # Its horizon is the watermark's delay: `declaration.py` lets no other through.
                 return stream(input).dropDuplicatesWithinWatermark(["k", "i"])
             case Aggregate(Source(delay=timedelta() as delay) as source, window=None):
                 # Each event comes out at once, with its own time: the clock stands behind it as well as before.
-                return frames.changes(stream(replace(source, delay=None)), node).withWatermark("t", _interval(delay))
+                return frames.changes(stream(replace(source, delay=None)), node).withWatermark("t", interval(delay))
             case Aggregate(input, window=None):
                 return frames.changes(stream(input), node)
             case Aggregate(input):
@@ -124,11 +110,11 @@ def sink_frame(
             case Join(left, right):
                 return _events_of_pairs(*_join(stream(left), stream(right), node), node)
             case Upsert(input, gone=gone):
-                return frames.upsert(stream(input), node, None if gone is None else _column(gone))
+                return frames.upsert(stream(input), node, None if gone is None else column(gone))
             case Absence(input):
                 return frames.absence(stream(input), node)
             case Lookup(input, table, gone=gone):
-                return frames.lookup(stream(input), stream(table), node, None if gone is None else _column(gone))
+                return frames.lookup(stream(input), stream(table), node, None if gone is None else column(gone))
             case _:
                 assert_never(node)
 
@@ -139,7 +125,7 @@ def sink_frame(
             frame, row = _join(stream(pipeline.left), stream(pipeline.right), pipeline)
         case _:
             frame, row = stream(pipeline), _event_row()
-    results = frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
+    results = frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*named(row))).alias("value"))
     dead = [
         (letters.late(stream(read, letters.KEPT), operator), "late", source)
         for operator, read, source in letters.judges(pipeline)
@@ -175,16 +161,16 @@ def _records(spark: SparkSession, topic: str, options: Mapping[str, str], *, str
 def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Columns]:
     match aggregate.window:
         case Tumbling(size, offset=offset):
-            groups = frame.groupBy(_windows(size, size, offset), "k")
+            groups = frame.groupBy(windows(size, size, offset), "k")
         case Hopping(size, slide, offset=offset):
-            groups = frame.groupBy(_windows(size, slide, offset), "k")
+            groups = frame.groupBy(windows(size, slide, offset), "k")
         case Session(gap, longest=timedelta() as longest):
             # Between two cuts sessions are apart, as those of two keys are; and each ends at the cut by its own gap.
-            left = us(longest) - sf.pmod(_micros("t"), sf.lit(us(longest)))
-            ends = sf.session_window("t", sf.concat(sf.least(_gap_us(gap, longest), left), sf.lit(" microseconds")))
-            groups = frame.groupBy(ends.alias("w"), "k", (_micros("t") + left).alias("cut"))
+            left = us(longest) - sf.pmod(micros("t"), sf.lit(us(longest)))
+            ends = sf.session_window("t", sf.concat(sf.least(gap_us(gap, longest), left), sf.lit(" microseconds")))
+            groups = frame.groupBy(ends.alias("w"), "k", (micros("t") + left).alias("cut"))
         case Session(gap):
-            groups = frame.groupBy(sf.session_window("t", _gap(gap)).alias("w"), "k")
+            groups = frame.groupBy(sf.session_window("t", gap_of(gap)).alias("w"), "k")
         case None:
             groups = frame.groupBy("k")
         case _:
@@ -192,10 +178,10 @@ def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Colum
     if aggregate.ttl is not None:
         results = frames.running(frame, aggregate)
     else:
-        results = groups.agg(*(_function(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
+        results = groups.agg(*(aggregated(f, aggregate.at_most).alias(f.value) for f in aggregate.functions))
     if aggregate.top is not None:
         results = _highest(results, aggregate.functions, aggregate.top)
-    bounds = {} if aggregate.window is None else {"s": _micros("w.start"), "e": _micros("w.end")}
+    bounds = {} if aggregate.window is None else {"s": micros("w.start"), "e": micros("w.end")}
     return results, {"k": sf.col("k"), **bounds, **{f.value: sf.col(f.value) for f in aggregate.functions}}
 
 
@@ -225,66 +211,18 @@ def _events_of_windows(frame: DataFrame, row: Columns, aggregate: Aggregate) -> 
         "i": id,
         "v": row[aggregate.functions[0].value],
         "t": sf.window_time("w"),
-        "o": _no_offset(),
+        "o": no_offset(),
     }
-    return frame.select(*_named(event))
+    return frame.select(*named(event))
 
 
 def _events_of_pairs(frame: DataFrame, row: Columns, join: Join) -> DataFrame:
     if not join.how.pairs:
-        return frame.select("l.k", "l.i", "l.v", "l.t", _no_offset().alias("o"))
+        return frame.select("l.k", "l.i", "l.v", "l.t", no_offset().alias("o"))
     id = sf.concat(sf.coalesce(row["li"], sf.lit("")), sf.lit(":"), sf.coalesce(row["ri"], sf.lit("")))
     time = {PairTime.LATER: sf.greatest("l.t", "r.t"), PairTime.LEFT: sf.col("l.t"), PairTime.RIGHT: sf.col("r.t")}
-    event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": _no_offset()}
-    return frame.select(*_named(event))
-
-
-def _no_offset() -> Column:
-    """Return the offset of what is no record: of such at one time, Spark takes any for the first."""
-    return sf.lit(0).cast("bigint")
-
-
-def _gap(gap: timedelta | Expr) -> Any:
-    if isinstance(gap, timedelta):
-        return _interval(gap)
-    return sf.concat(_column(gap).cast("string"), sf.lit(" seconds"))
-
-
-def _gap_us(gap: timedelta | Expr, longest: timedelta) -> Column:
-    """Return a gap in microseconds, zero if null; above `longest` it need not be exact, and must not overflow."""
-    if isinstance(gap, timedelta):
-        return sf.lit(us(gap)).cast("bigint")
-    seconds = sf.greatest(_column(gap), sf.lit(0).cast("bigint"))
-    return sf.least(seconds, sf.lit(us(longest) // 1_000_000 + 1).cast("bigint")) * 1_000_000
-
-
-def _windows(size: timedelta, slide: timedelta, offset: timedelta) -> Column:
-    return sf.window("t", _interval(size), _interval(slide), _interval(offset)).alias("w")
-
-
-def _function(function: Function, at_most: int) -> Column:
-    # Ties are broken by the offset: of events at one time Spark would take any.
-    order = sf.when(sf.col("t").isNotNull(), sf.struct("t", "o"))
-    match function:
-        case Function.COUNT:
-            return sf.count(sf.lit(1))
-        case Function.SUM:
-            return sf.sum("v")
-        case Function.MIN:
-            return sf.min("v")
-        case Function.MAX:
-            return sf.max("v")
-        case Function.AVG:
-            return sf.avg("v")
-        case Function.FIRST:
-            return sf.min_by("v", order)
-        case Function.LAST:
-            return sf.max_by("v", order)
-        case Function.COLLECT:
-            all = sf.collect_list(sf.when(sf.col("t").isNotNull(), sf.struct("t", "o", "v")))
-            return sf.slice(sf.sort_array(all), 1, at_most)["v"]
-        case _:
-            assert_never(function)
+    event = {"k": row["k"], "i": id, "v": sf.lit(1).cast("bigint"), "t": time[join.time], "o": no_offset()}
+    return frame.select(*named(event))
 
 
 def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Columns]:
@@ -298,12 +236,12 @@ def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Col
         near.append(rt < last if join.hi_exclusive else rt <= last)
     if join.window is not None:
         # The window is the stream's event time from here on, and there can be but one: the event's own is a number.
-        window = _windows(join.window.size, join.window.size, join.window.offset)
-        left, right = (side.select("k", "i", "v", window, _micros("t").alias("t")) for side in (left, right))
+        window = windows(join.window.size, join.window.size, join.window.offset)
+        left, right = (side.select("k", "i", "v", window, micros("t").alias("t")) for side in (left, right))
         near.append(sf.col("l.w") == sf.col("r.w"))
     if join.where is not None:
-        near.append(_column(join.where))
-    time = _micros if join.window is None else sf.col
+        near.append(column(join.where))
+    time = micros if join.window is None else sf.col
     pairs = left.alias("l").join(right.alias("r"), reduce(operator.and_, near), _HOW[join.how])
     if not join.how.pairs:
         return pairs, {"k": sf.col("l.k"), "i": sf.col("l.i"), "v": sf.col("l.v"), "t": time("l.t")}
@@ -313,28 +251,4 @@ def _join(left: DataFrame, right: DataFrame, join: Join) -> tuple[DataFrame, Col
 
 
 def _event_row() -> Columns:
-    return {"k": sf.col("k"), "i": sf.col("i"), "v": sf.col("v"), "t": _micros("t")}
-
-
-def _column(expression: Expr) -> Column:
-    match expression:
-        case Field(name, side):
-            return sf.col(f"{side[0]}.{_COLUMN_OF[name]}" if side else _COLUMN_OF[name])
-        case Literal(value):
-            return sf.lit(value).cast("bigint") if isinstance(value, int) else sf.lit(value)
-        case Binary(op, left, right):
-            return _OPERATOR[op](_column(left), _column(right))
-        case _:
-            assert_never(expression)
-
-
-def _micros(timestamp: str) -> Column:
-    return sf.unix_micros(timestamp)
-
-
-def _interval(duration: timedelta) -> str:
-    return f"{us(duration)} microseconds"
-
-
-def _named(row: Columns) -> list[Column]:
-    return [column.alias(name) for name, column in row.items()]
+    return {"k": sf.col("k"), "i": sf.col("i"), "v": sf.col("v"), "t": micros("t")}

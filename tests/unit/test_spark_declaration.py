@@ -14,6 +14,7 @@ from semantics.pipeline import (
     AsOf,
     Dedup,
     Emit,
+    Explode,
     Filter,
     Hopping,
     Join,
@@ -126,6 +127,7 @@ def test_of_the_catalogue_timers_of_processing_time_alone_are_left_to_be_written
         Aggregate(Source(delay=s(0), late_output=True, future=s(60)), window=Tumbling(s(5))),
         Aggregate(Source(delay=s(0), late_output=True), window=Tumbling(s(5)), emit=Emit.UPDATE),
         Aggregate(Source(delay=s(0), late_output=True), window=Session(VALUE)),
+        Aggregate(Explode(Source(delay=s(0), late_output=True)), window=Tumbling(s(5))),
     ],
 )
 def test_dead_letters_that_are_not_written_yet(pipeline: Pipeline) -> None:

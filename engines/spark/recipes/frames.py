@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
+from engines.spark.columns import no_offset
 from semantics.pipeline import Absence, Aggregate, AsOf, How, Lookup, Upsert, clocked
 from semantics.time import us
 
@@ -38,7 +39,7 @@ def changes(events: DataFrame, node: Aggregate) -> DataFrame:
     """Return each change of a running aggregate as an event, with its first function's value."""
     rows = running(events, node)
     time = sf.when(sf.col("us") != _TIMELESS, sf.timestamp_micros("us"))
-    return rows.select("k", "i", sf.col(node.functions[0].value).alias("v"), time.alias("t"), _no_offset().alias("o"))
+    return rows.select("k", "i", sf.col(node.functions[0].value).alias("v"), time.alias("t"), no_offset().alias("o"))
 
 
 def running(events: DataFrame, node: Aggregate) -> DataFrame:
@@ -66,8 +67,4 @@ def call(frame: DataFrame, recipe: str, *arguments: Any) -> DataFrame:
 
 
 def _said(frame: DataFrame) -> DataFrame:
-    return frame.select("k", "i", "v", sf.timestamp_micros("us").alias("t"), _no_offset().alias("o"))
-
-
-def _no_offset() -> Column:
-    return sf.lit(0).cast("bigint")
+    return frame.select("k", "i", "v", sf.timestamp_micros("us").alias("t"), no_offset().alias("o"))

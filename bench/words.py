@@ -24,6 +24,7 @@ from semantics.pipeline import (
     Source,
     Stateful,
     Stream,
+    Timer,
     Tumbling,
     Union,
     Upsert,
@@ -67,8 +68,9 @@ def _what(pipeline: Pipeline) -> Iterator[str]:
             yield f"the first of each key and id, remembered for {seconds(horizon)}"
         case Upsert(gone=gone):
             yield "the latest of each key by event time" + ("" if gone is None else f", deleted where {gone}")
-        case Absence(after=after):
-            yield f"a row when nothing of a key has come for {seconds(after)}"
+        case Absence(after=after, timer=timer):
+            by = " of processing time" if timer is Timer.PROCESSING_TIME else ""
+            yield f"a row when nothing of a key has come for {seconds(after)}{by}"
         case Lookup(stream, table, as_of=as_of, how=how, gone=gone):
             deleted = "" if gone is None else f", deleted where {gone}"
             yield f"{how.value} lookup of {_names(stream)} in {_names(table)} as of {as_of.value}{deleted}"

@@ -37,7 +37,7 @@ class Restored:
     def shown(self) -> str:
         return (
             f"{self.rows} rows ({self.changelog_bytes / 1e6:.1f} MB of keys and values) and is ready "
-            f"{self.without_state_s:.2f} s after the order to restart, {self.with_state_s:.2f} s where the disk is kept; "
+            f"{self.without_state_s:.2f} s after the order to restart, {self.with_state_s:.2f} s with its disk; "
             f"{self.cpu_us:.2f} CPU us a row"
         )
 

@@ -8,6 +8,8 @@ from typing import Protocol
 
 LAST = b"\xff" * 16
 """After every key."""
+SAVED_EVERY_S = 10.0
+"""What a killed worker has to read again of its changelog, at most, against the cost of writing what changes often."""
 
 
 class Base(Protocol):

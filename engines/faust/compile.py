@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import msgspec
 
 from engines.faust.aggregates import Expiring, Running, Session, Span, Windows, expiry
+from engines.faust.base import SAVED_EVERY_S
 from engines.faust.dedup import Dedup, forgotten_at
 from engines.faust.functions import Functions
 from engines.faust.join import Condition, Interval, IntervalJoin, JoinRow
@@ -18,9 +19,10 @@ from engines.faust.keys import Names
 from engines.faust.latest import Absence, Gone, Kept, LookupByArrival, LookupByTime, Upsert, silent_at
 from engines.faust.operators import Emit, Event, Operator, Passing
 from engines.faust.steps import evaluate
-from engines.faust.store import SAVED_EVERY_S, Caches, Store, open_store
+from engines.faust.store import Caches, Store, open_store
 from engines.faust.table import Table
 from engines.faust.tables import Layout, Tables
+from engines.faust.timers import Heard, Listening, Wall, heard_until
 from semantics import pipeline as algebra
 from semantics.expr import Expr, own_conditions
 from semantics.pipeline import (
@@ -30,12 +32,15 @@ from semantics.pipeline import (
     Join,
     Pipeline,
     Stateful,
+    Timer,
     clock,
     nodes,
 )
 from semantics.time import us
 
 _encode_row: Callable[[JoinRow], bytes] = msgspec.json.Encoder().encode
+_encode_heard: Callable[[Heard], bytes] = msgspec.json.Encoder().encode
+_decode_heard: Callable[[bytes], Heard] = msgspec.json.Decoder(Heard).decode
 _encode_kept: Callable[[Kept], bytes] = msgspec.json.Encoder().encode
 _decode_kept: Callable[[bytes], Kept] = msgspec.json.Decoder(Kept).decode
 _decode_row: Callable[[bytes], JoinRow] = msgspec.json.Decoder(JoinRow).decode
@@ -63,6 +68,8 @@ def _layout(node: Stateful) -> Layout:
             return Layout(b"%d".__mod__, int, partial(forgotten_at, horizon_us=us(horizon)))
         case algebra.Upsert():
             return Layout(_encode_kept, _decode_kept, Upsert.due_of)
+        case algebra.Absence(after=after, timer=Timer.PROCESSING_TIME):
+            return Layout(_encode_heard, _decode_heard, partial(heard_until, after_us=us(after)))
         case algebra.Absence(after=after):
             return Layout(_encode_kept, _decode_kept, partial(silent_at, after_us=us(after)))
         case algebra.Lookup(as_of=as_of):
@@ -82,7 +89,7 @@ def _layout(node: Stateful) -> Layout:
             assert_never(node)
 
 
-def operator_of(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Operator:
+def operator_of(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit, wall: Wall) -> Operator:
     """Return the operator of a node. `tables`: the one in which it keeps its rows, if it keeps any."""
     names = Names()
     if not isinstance(node, Stateful):
@@ -95,6 +102,8 @@ def operator_of(node: Pipeline, tables: Sequence[Table[Any]], emit: Emit) -> Ope
             return Dedup(us(horizon), rows, names, emit)
         case algebra.Upsert(stream, gone=gone):
             return Upsert(_gone(gone), rows, names, emit, clocked=clock(stream) is not None)
+        case algebra.Absence(after=after, timer=Timer.PROCESSING_TIME):
+            return Listening(us(after), rows, names, emit, wall)
         case algebra.Absence(after=after):
             return Absence(us(after), rows, names, emit)
         case algebra.Lookup(as_of=as_of, how=how, gone=gone):

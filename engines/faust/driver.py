@@ -25,6 +25,10 @@ FETCH_EVERY_S = 0.005
 comes within this time is fetched together; it waits half of it on average, a tenth of a commit interval or less."""
 
 
+_NOT_KNOWN = 0.0, 1 << 62
+"""Before the broker has said anything: an end that nobody reaches."""
+
+
 class Chunk(list[Any]):
     """Raw records of one partition, and the positions that they span: the custody of [first, end) goes with them."""
 
@@ -111,18 +115,21 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
-    def answered(self, place: TopicPartition, offset: int) -> float:
-        """Return when the broker last said that nothing has come from `offset` on, in seconds since 1970, or 0."""
+    def end(self, place: TopicPartition) -> tuple[float, int]:
+        """Return when the broker last said where a partition ends, in seconds since 1970, and that offset."""
+        state = self._state(place)
+        return _NOT_KNOWN if state is None or state.highwater is None else (state.timestamp / 1000, state.highwater)
+
+    def past(self, place: TopicPartition, offset: int) -> int:
+        """Return the first offset from there on at which there may be a record: markers are passed over in silence."""
+        state = self._state(place)
+        first, end = (-1, -1) if state is None else getattr(state, "weir_skipped", (-1, -1))
+        return end if first == offset else offset
+
+    def _state(self, place: TopicPartition) -> Any:
         subscription = self._thread._ensure_consumer()._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
-        if assignment is None or place not in assignment.tps:
-            return 0.0
-        state = assignment.state_value(place)
-        end = state._position
-        # What holds no record for us is passed over without a word; else something is on its way to the task.
-        if end is None or (end != offset and getattr(state, "weir_skipped", None) != (offset, end)):
-            return 0.0
-        return state.timestamp / 1000 if state.highwater is not None and end >= state.highwater else 0.0
+        return None if assignment is None or place not in assignment.tps else assignment.state_value(place)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         deliver: Callable[[Any, Chunk], Awaitable[None]] = self.app.deliver

@@ -28,12 +28,12 @@ from engines.contract import (
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.faust import declaration, guard
+from engines.faust.base import SAVED_EVERY_S
 from engines.faust.books import Books
 from engines.faust.bugs import BUGS
 from engines.faust.crew import ANSWER_WITHIN, Crew
 from engines.faust.evidence import Scene, Witness
 from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
-from engines.faust.store import SAVED_EVERY_S
 from engines.process import Child
 from semantics.timeline import CrashPoint
 

@@ -13,8 +13,8 @@ import msgspec
 
 from engines import codec
 from engines.contract import Job, Profile
+from engines.faust.base import SAVED_EVERY_S
 from engines.faust.stages import cut
-from engines.faust.store import SAVED_EVERY_S
 from semantics.pipeline import Pipeline, sources, timed
 
 SESSION_TIMEOUT_S = 6.0

@@ -18,6 +18,7 @@ from engines.faust.operators import Emit, Event, Operator, Refused
 from engines.faust.steps import transform
 from engines.faust.store import TaskRecord
 from engines.faust.tables import Tables
+from engines.faust.timers import Wall
 from semantics.pipeline import (
     Pipeline,
     Stateful,
@@ -98,6 +99,7 @@ class Program:
         `feeds`: for inputs that another stage feeds, of how many partitions that is.
         """
         self._chain: Chain | None = None
+        self.wall = wall = Wall()
         if flat(pipeline):
             streams = inputs(pipeline) if isinstance(pipeline, Stateful) else (pipeline,)
             self.inputs = {
@@ -105,7 +107,7 @@ class Program:
                 for side, stream in enumerate(streams)
                 for source in sources(stream)
             }
-            self._operator = operator_of(pipeline, rows.parts, emit)
+            self._operator = operator_of(pipeline, rows.parts, emit, wall)
         else:
             ordered = enumerate(sources(pipeline))
             self.inputs = {source.name: input_of(source, side, None, feeds or {}) for side, source in ordered}
@@ -115,7 +117,7 @@ class Program:
             tables = iter(rows.parts)
             # Operators are made in the order of `nodes`, as their tables were.
             making = Parts(
-                lambda node, emit: operator_of(node, [next(tables)] if isinstance(node, Stateful) else [], emit),
+                lambda node, emit: operator_of(node, [next(tables)] if isinstance(node, Stateful) else [], emit, wall),
                 transform, self.inputs, self._count,
             )  # fmt: skip
             self._operator = self._chain = Chain(pipeline, making, emit)
@@ -151,6 +153,14 @@ class Program:
     def idle(self) -> bool:
         """Whether all that has a clock is left out: what reads this need not wait for it."""
         return bool(self._clocked) and all(input.idle for input in self._clocked)
+
+    def tick(self, now_us: int) -> None:
+        """Fire the timers that are due, all that had come by then being processed."""
+        for timer in self.wall.timers:
+            if timer.wakes <= now_us:
+                timer.on_time(now_us)
+        if self._watermark >= self._operator.due:
+            self._operator.on_watermark(self._watermark)
 
     def hush(self, name: str) -> None:
         """Leave out an input that has become idle, until its next record, and close what is due without it."""

@@ -82,7 +82,8 @@ class Runtime:
             generation=lambda: int(self.app.consumer_generation_id),
             seek=self._seek,
             begin=self._begin,
-            answered=lambda topic, partition, offset: self.app.consumer.answered(TP(topic, partition), offset),
+            end=lambda topic, partition: self.app.consumer.end(TP(topic, partition)),
+            past=lambda topic, partition, offset: self.app.consumer.past(TP(topic, partition), offset),
             committed=self._moved.set,
             points=self.points,
         )

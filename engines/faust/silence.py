@@ -1,7 +1,7 @@
-"""Since when nothing has come in: which inputs are idle. Times are seconds since 1970.
+"""What a task knows of the time that passes: up to when it has processed what had come, and which inputs are idle.
 
-It is not our own silence that counts, which may be ours alone: the broker must have said, that much later, that there
-is nothing more.
+It is not our own silence that counts, which may be ours alone: the broker must have said what there is to process.
+Times are seconds since 1970.
 """
 
 from __future__ import annotations
@@ -10,6 +10,30 @@ from collections.abc import Callable, Iterator, Mapping
 
 LOOK_AGAIN_S = 0.02
 """Until the broker has said so: it answers every fetch, some 50 ms apart where nothing comes."""
+
+
+class Processed:
+    """Up to when all that had come has been processed, topic by topic.
+
+    `end`: topic -> when the broker last said where its partition ends, and that offset. Under load nobody is ever at
+    the end; but what was the end at one instant is passed, and then all that had come by then is processed.
+    """
+
+    def __init__(self, end: Callable[[str], tuple[float, int]]) -> None:
+        self._end = end
+        self._until: dict[str, float] = {}
+        self._ahead: dict[str, tuple[float, int]] = {}
+
+    def until(self, topic: str, position: int) -> float:
+        """Return up to when; 0 before anything is known. `position`: the next offset to process."""
+        at, end = self._ahead.get(topic) or self._end(topic)
+        if position >= end:
+            self._until[topic] = at
+            at, end = self._end(topic)
+            if position >= end:
+                self._until[topic] = at
+        self._ahead[topic] = at, end
+        return self._until.get(topic, 0.0)
 
 
 class Silence:
@@ -24,17 +48,14 @@ class Silence:
         if topic in self._after_s:
             self._due[topic] = now + self._after_s[topic]
 
-    def overdue(self, now: float) -> bool:
-        """Return whether an input may be idle that was not found to be."""
-        return any(due <= now for due in self._due.values())
+    @property
+    def due(self) -> float:
+        """When to look for what is idle."""
+        return min(self._due.values(), default=float("inf"))
 
-    def wait_s(self, now: float) -> float | None:
-        """Return after how many seconds to look; None: there is nothing to look for."""
-        return max(min(self._due.values()) - now, LOOK_AGAIN_S) if self._due else None
-
-    def fallen(self, now: float, answered: Callable[[str], float]) -> Iterator[str]:
-        """Yield the topics that are idle from now on. `answered`: when the broker last had nothing more of a topic."""
+    def fallen(self, until: Callable[[str], float]) -> Iterator[str]:
+        """Yield the topics that are idle from now on. `until`: up to when all that had come of one is processed."""
         for topic, due in [*self._due.items()]:
-            if due <= now and answered(topic) >= due:
+            if until(topic) >= due:
                 del self._due[topic]
                 yield topic

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-from engines.faust.base import LAST
+from engines.faust.base import LAST, SAVED_EVERY_S
 from engines.faust.tables import Layout, Tables
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,6 @@ _READ_TO = b"read-to"
 _WRITTEN_AT = b"written-at"
 _CONDEMNED = "DAMAGED"
 """A file that says so, for whoever opens the store next."""
-SAVED_EVERY_S = 10.0
-"""What a killed worker has to read again of its changelog, at most, against the cost of writing what changes often."""
 MOST_UNSAVED = 50_000
 """Rows: writing one takes some 2 us."""
 STALE_AFTER_S = 12 * 3600

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import time
 import traceback
@@ -26,7 +27,7 @@ from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.program import Program, Record
-from engines.faust.silence import Silence
+from engines.faust.silence import LOOK_AGAIN_S, Processed, Silence
 from engines.faust.store import Store, TaskRecord, damaged
 from engines.faust.writer import Outbox, Writer
 from semantics.pipeline import sources
@@ -58,9 +59,10 @@ class Surroundings:
     """(topic, partition, offset): fetch from there."""
     begin: Callable[[str, int], Awaitable[int]]
     """(topic, partition): the offset of the first record that is still on the log."""
-    answered: Callable[[str, int, int], float]
-    """(topic, partition, offset): when the broker last said that nothing has come from there on, in seconds since 1970;
-    0 if it has not."""
+    end: Callable[[str, int], tuple[float, int]]
+    """(topic, partition): when the broker last said where it ends, in seconds since 1970, and that offset."""
+    past: Callable[[str, int, int], int]
+    """(topic, partition, offset): the first offset from there on at which there may be a record."""
     committed: Callable[[], None]
     """Called after every commit."""
     points: FailPoints
@@ -83,6 +85,9 @@ class Task:
         self._open_since: float | None = None
         self._positions: dict[str, int] = {}
         self._silence = Silence({})
+        self._untold = False
+        """Whether something was decided by processing time that is not committed yet."""
+        self._processed = Processed(lambda topic: around.end(topic, partition))
         self._runner: asyncio.Task[None] | None = None
         self.committed = TaskRecord()
         self.watermark: int | None = None
@@ -109,8 +114,8 @@ class Task:
 
     @property
     def overdue(self) -> bool:
-        """Whether an input may be idle of which that is not decided."""
-        return self._silence.overdue(time.time())
+        """Whether a timer may have to fire, or an input be idle, of which that is not decided, or not committed."""
+        return self._untold or self._look_at() <= time.time()
 
     @property
     def ends(self) -> dict[str, int]:
@@ -220,8 +225,8 @@ class Task:
                 if not self._inbox:
                     self._wake.clear()
                     due = None if self._open_since is None else self._open_since + self._interval_s
-                    if (wait_s := self._silence.wait_s(time.time())) is not None:
-                        look = loop.time() + wait_s
+                    if (look_at := self._look_at()) < math.inf:
+                        look = loop.time() + max(look_at - time.time(), LOOK_AGAIN_S)
                         due = look if due is None else min(due, look)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(due):
@@ -232,8 +237,8 @@ class Task:
                         topic, chunk = self._inbox.popleft()
                         self._room.set()
                         await self._take(topic, chunk)
-                    elif not self._paused and self._silence.overdue(time.time()):
-                        self._hush()
+                    if not self._paused and self._look_at() <= time.time():
+                        self._look()
                     if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
                         await self._commit()
                     self._working = False
@@ -260,8 +265,10 @@ class Task:
         one_by_one = self._around.points.armed is CrashPoint.MID_SINK
         for outbox in self._outputs:
             outbox.one_by_one = one_by_one
+        now = time.time()
+        self._program.wall.now_us = int(now * 1e6)
         self._program.feed(self._input_of[topic], records)
-        self._silence.heard(topic, time.time())
+        self._silence.heard(topic, now)
         self._positions[topic] = chunk.end
         await self._at(CrashPoint.AFTER_PROCESS, {})
         if not one_by_one:
@@ -275,13 +282,26 @@ class Task:
         for outbox in (*self._outputs, self._dead, self._changelog):
             outbox.stamp()
 
-    def _hush(self) -> None:
-        """Leave out the inputs that have become idle: it is committed as if a record had said so."""
-        now, positions = time.time(), self._positions
+    def _look_at(self) -> float:
+        """Return when to look for what is due by processing time."""
+        return min(self._silence.due, self._program.wall.wakes / 1e6)
+
+    def _look(self) -> None:
+        """Leave out the inputs that have become idle, and fire timers: it is committed as if a record had said so."""
         around, partition = self._around, self.partition
-        for topic in self._silence.fallen(now, lambda topic: around.answered(topic, partition, positions[topic])):
+        until = {
+            topic: self._processed.until(topic, around.past(topic, partition, at))
+            for topic, at in self._positions.items()
+        }
+        for topic in self._silence.fallen(until.__getitem__):
             self._begin()
+            self._untold = True
             self._program.hush(self._input_of[topic])
+        now_us = int(min(until.values()) * 1e6)
+        if self._program.wall.wakes <= now_us:
+            self._begin()
+            self._untold = True
+            self._program.tick(now_us)
 
     def _start(self, topic: str, begin: int, committed: int) -> int:
         """Return where to begin with an input: at the store's position, or with the log if it has none."""
@@ -335,7 +355,7 @@ class Task:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
         self.committed, self.watermark = saved, self._program.watermark
-        self._open_since = None
+        self._open_since, self._untold = None, False
         self._around.committed()
 
     async def _part_of_it(self) -> dict[str, int]:

@@ -41,7 +41,7 @@ from engines.reference.declaration import NO_CRASH
 from engines.wire import encode_row
 from semantics.errors import WeirError
 from semantics.oracle import Machine, Parts, Task
-from semantics.pipeline import sources
+from semantics.pipeline import Absence, Timer, nodes, sources
 from semantics.rules import CONTRACT
 from semantics.time import T0_US
 from semantics.timeline import CrashPoint, Raw
@@ -73,6 +73,22 @@ class _Work:
             if source.idle_after is not None
         }
         self._idle_at = {place: self._patient_until(place) for place in self.positions}
+        self._has_timers = any(isinstance(n, Absence) and n.timer is Timer.PROCESSING_TIME for n in nodes(job.pipeline))
+        self._looked_at = time.monotonic()
+
+    def pass_time(self) -> list[dict[Place, list[Message]]]:
+        """Let timers know what time it is; return what is to be appended."""
+        if not self._has_timers:
+            return []
+        before, self._looked_at = self._looked_at, time.monotonic()
+        passed_us = int((self._looked_at - before) * 1e6)
+        for task in self.machine.tasks:
+            task.pass_time(passed_us)
+        return [self._said(task, task.lanes[0]) for task in self.machine.tasks]
+
+    def looked(self, since: float) -> bool:
+        """Return whether timers have been looked after since an instant, if there are any."""
+        return not self._has_timers or self._looked_at >= since
 
     def overdue(self) -> list[Place]:
         """Return the partitions from which nothing has come for as long as makes them idle."""
@@ -174,9 +190,13 @@ class ReferenceDeployment:
             at = self._works[name].positions
             return [f"{p[0]}/{p[1]} at {at[p]} of {end}" for p, end in ends[name].items() if at[p] < end]
 
+        asked_at = time.monotonic()
+
         def done() -> bool:
             works = [(self._works[name], behind(name)) for name in ends]
-            return all(work.failure or not (left or work.overdue()) for work, left in works)
+            return all(
+                work.failure or (not left and not work.overdue() and work.looked(asked_at)) for work, left in works
+            )
 
         async with self._round_done:
             try:
@@ -257,6 +277,8 @@ class ReferenceDeployment:
             return False
         for work in healthy:
             try:
+                for rows in work.pass_time():
+                    self._append(work, rows)
                 for place in [place for place in work.positions if place in ranges]:
                     self._append(work, work.process(place, found[place]))
                     work.positions[place] = ranges[place][1]

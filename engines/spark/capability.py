@@ -21,6 +21,7 @@ from semantics.pipeline import (
     Session,
     Source,
     Stateful,
+    Timer,
     Upsert,
     clocked,
     delays,
@@ -170,6 +171,12 @@ def _beneath(node: Pipeline) -> Iterator[Pipeline]:
 
 def _of_node(node: Pipeline) -> Capability:
     match node:
+        case Absence(timer=Timer.PROCESSING_TIME):
+            return Capability(
+                Support.NOT_IMPLEMENTED,
+                "A transformWithState has timers of one time or the other, which fire when a batch runs "
+                f"({STATE_GUIDE}): of processing time we have none yet.",
+            )
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(
                 Support.UNSUPPORTED,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
-from semantics.pipeline import Absence, Aggregate, Emit, Function, Source
+from semantics.pipeline import Absence, Aggregate, Emit, Function, Source, Timer
 from semantics.time import s
-from semantics.timeline import Restart
+from semantics.timeline import Idle, Restart
 
 _TTL = Aggregate(Source(delay=s(0)), emit=Emit.UPDATE, ttl=s(10))
 _SILENT = Absence(Source(delay=s(0)), after=s(10))
+
+_PATIENCE = s(4)
+"""Half of it is longer than any step of a script takes, so that no timer fires before it is asked for."""
+_LISTENING = Absence(Source(), after=_PATIENCE, timer=Timer.PROCESSING_TIME)
 
 EXPECTATIONS = [
     Expectation(
@@ -90,5 +94,29 @@ EXPECTATIONS = [
         timeline=script("a=1@0 b=2@5", Restart(wipe_state=True), "z@10", "z@15"),
         demand=after([], [], ["a=1@10"], ["b=2@15"]),
         because="Timers that a restart forgets are alarms that never come.",
+    ),
+    Expectation(
+        "ST-22",
+        "by processing time a key is silent that long after its latest event has come, whatever its time",
+        pipeline=_LISTENING,
+        timeline=script("a=7@100 b@5", "b=2@1", Idle(_PATIENCE), "a@3"),
+        demand=after(["state:2"], ["state:2"], ["a=7@100", "b=2@1", "state:0"], ["state:1"]),
+        because="Event time stands still when all machines are silent: only the clock on the wall sees that.",
+    ),
+    Expectation(
+        "ST-23",
+        "each event that comes begins a key's time anew, and once is enough",
+        pipeline=_LISTENING,
+        timeline=script("a@1 b@1", Idle(_PATIENCE / 2), "a@2", Idle(_PATIENCE / 2), Idle(_PATIENCE / 2)),
+        demand=after([], [], [], ["b@1"], ["a@2", "state:0"]),
+        because="A heartbeat resets the alarm, by whichever clock.",
+    ),
+    Expectation(
+        "ST-24",
+        "a timer of processing time that was set before the disk was lost fires, once",
+        pipeline=_LISTENING,
+        timeline=script("a=7@0 b@~", Restart(wipe_state=True), Idle(_PATIENCE), Restart(), Idle(_PATIENCE)),
+        demand=after([], [], ["a=7@0", "b@~"], [], ["state:0"]),
+        because="An alarm that a deployment forgets is the one that was needed.",
     ),
 ]

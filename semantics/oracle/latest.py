@@ -79,6 +79,44 @@ class Watching(_ByKey):
                 del self.latest[key]
 
 
+class Listening(Operator):
+    """The last event to arrive of each key, and for how long it has been the last, in microseconds."""
+
+    def __init__(self, pipeline: Absence) -> None:
+        super().__init__()
+        self.after_us = us(pipeline.after)
+        self.latest: dict[str | None, tuple[Event, int]] = {}
+
+    def take(self, event: Event, before: int, side: int) -> Missed | None:
+        del before, side
+        self.latest[event.key] = event, 0
+        return None
+
+    def close(self, now: int) -> None:
+        del now
+
+    def undecided(self, duration_us: int) -> bool:
+        silences = (silent_us + duration_us for _, silent_us in self.latest.values())
+        return any(self.after_us < 2 * silent_us < 2 * self.after_us for silent_us in silences)
+
+    def pass_time(self, duration_us: int) -> None:
+        for key, (event, silent_us) in list(self.latest.items()):
+            self.latest[key] = event, silent_us + duration_us
+            if silent_us + duration_us >= self.after_us:
+                self.rows.append(EventRow(key, event.id, event.value, event.time_us))
+                del self.latest[key]
+
+    def held(self) -> Iterator[str | None]:
+        return iter(self.latest)
+
+    def dump(self) -> Dump:
+        rows = ((key, silent_us, (e.id, e.value, e.time_us)) for key, (e, silent_us) in self.latest.items())
+        return tuple(sorted(rows, key=repr))
+
+    def load(self, dump: Dump) -> None:
+        self.latest = {key: (Event(key, time_us, id, value), since) for key, since, (id, value, time_us) in dump}
+
+
 class Looking(Operator):
     """The versions of each key in the order of time, and the events that wait for theirs."""
 

@@ -15,7 +15,7 @@ from typing import assert_never
 from semantics.oracle.clocks import BEFORE_ALL, Clock, Dump, Mark
 from semantics.oracle.dedup import Deduping
 from semantics.oracle.join import IntervalJoin
-from semantics.oracle.latest import Looking, Upserting, Watching
+from semantics.oracle.latest import Listening, Looking, Upserting, Watching
 from semantics.oracle.operator import Failed, Operator
 from semantics.oracle.session import Sessions
 from semantics.oracle.simple import Pass, Running, parse, parse_with_nulls, through
@@ -36,6 +36,7 @@ from semantics.pipeline import (
     Source,
     Stateful,
     Step,
+    Timer,
     Tumbling,
     Union,
     Upsert,
@@ -178,6 +179,12 @@ class Task:
         self.batch(())
         self.batch(())
 
+    def pass_time(self, duration_us: int) -> None:
+        """Let processing time pass without input: timers fire."""
+        for node in self.nodes:
+            node.operator.pass_time(duration_us)
+            self._say(node, set())
+
     def _enter(self, event: Event, partials: set[object]) -> bool:
         """Take an event in: past the clock, and to the first operator. Return whether it is late for that."""
         late = False
@@ -308,6 +315,7 @@ class Parts:
     join: type[IntervalJoin] = IntervalJoin
     upsert: type[Upserting] = Upserting
     absence: type[Watching] = Watching
+    listening: type[Listening] = Listening
     lookup: type[Looking] = Looking
 
     def operator(self, pipeline: Pipeline, rules: Rules) -> Operator:
@@ -325,6 +333,8 @@ class Parts:
                 return self.dedup(pipeline, rules)
             case Upsert():
                 return self.upsert(pipeline, rules)
+            case Absence(timer=Timer.PROCESSING_TIME):
+                return self.listening(pipeline)
             case Absence():
                 return self.absence(pipeline, rules)
             case Lookup():

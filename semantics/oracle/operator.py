@@ -81,6 +81,15 @@ class Operator(ABC):
     def close(self, now: int) -> None:
         """End a micro-batch: close and evict what the watermark `now` allows."""
 
+    def undecided(self, duration_us: int) -> bool:
+        """Return whether it is open, after so much more processing time, what a timer does: steps take time too."""
+        del duration_us
+        return False
+
+    def pass_time(self, duration_us: int) -> None:
+        """Let processing time pass without input."""
+        del duration_us
+
     @abstractmethod
     def held(self) -> Iterator[str | None]:
         """Yield the key of every row of state."""

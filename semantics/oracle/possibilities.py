@@ -20,6 +20,7 @@ from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
 from semantics.rules import CONTRACT, LateCount, RestartClock, Rules, WatermarkAdvance
+from semantics.time import us
 from semantics.timeline import (
     SENTINEL_KEY,
     Crash,
@@ -121,6 +122,11 @@ def _predict(
 
 def _hushed(task: Task, step: Idle, number: int) -> Iterator[Task]:
     """Yield the task with all inputs idle that can be, in any order: nobody says when each has been heard last."""
+    if any(node.operator.undecided(us(step.duration)) for node in task.nodes):
+        raise InvalidTimeline(
+            f"step {number}: a timer may fire by then, or not: let all of its time pass, or no more than half."
+        )
+    task.pass_time(us(step.duration))
     silent: list[tuple[str, int]] = []
     for source in sources(task.pipeline):
         if source.idle_after is None:

@@ -1,6 +1,6 @@
 """The algebra: what a job computes, as a tree of frozen values. All names are here; the files are how it is built."""
 
-from semantics.pipeline.choices import AsOf, Emit, Function, How, PairTime
+from semantics.pipeline.choices import AsOf, Emit, Function, How, PairTime, Timer
 from semantics.pipeline.nodes import (
     Absence,
     Aggregate,
@@ -49,6 +49,7 @@ __all__ = [
     "Stateful",
     "Step",
     "Stream",
+    "Timer",
     "Tumbling",
     "Union",
     "Upsert",

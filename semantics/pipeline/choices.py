@@ -82,3 +82,12 @@ class AsOf(Enum):
     EVENT_TIME = "event-time"
     """The latest whose time is not after the event's: once the watermark is past the event's time, when no other one
     can come. An event, or a version, with time < watermark is late."""
+
+
+class Timer(Enum):
+    """Whose time a timer waits for."""
+
+    EVENT_TIME = "event-time"
+    """The watermark's."""
+    PROCESSING_TIME = "processing-time"
+    """The clock's on the wall, from when an event was processed on."""

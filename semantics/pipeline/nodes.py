@@ -14,7 +14,7 @@ from typing import TypeAlias
 from semantics.errors import InvalidPipeline
 from semantics.expr import Expr, Kind
 from semantics.pipeline.checks import not_negative, positive, yields
-from semantics.pipeline.choices import AsOf, Emit, Function, How, PairTime
+from semantics.pipeline.choices import AsOf, Emit, Function, How, PairTime, Timer
 from semantics.pipeline.windows import Hopping, Tumbling, Window
 from semantics.time import us
 
@@ -284,15 +284,20 @@ class Absence:
 
     The row's time is the latest event's + after; it comes out when the watermark reaches that, and the key is gone.
     An event with time < watermark is late; one older than the key's latest changes nothing.
+
+    By processing time the latest is the last to arrive, nothing is late, and the row is that event, time and all: when
+    it comes out says nothing of event time, so that there is no watermark behind. It comes out only when all that had
+    come by then has been processed: what a worker was too slow to read, or away for, was no silence.
     """
 
     input: Stream
     after: timedelta = field(kw_only=True)
+    timer: Timer = field(default=Timer.EVENT_TIME, kw_only=True)
 
     def __post_init__(self) -> None:
         _reads(self.input)
         positive(self.after, "how long a key is silent")
-        if not clocked(self.input):
+        if self.timer is Timer.EVENT_TIME and not clocked(self.input):
             raise InvalidPipeline("That nothing came is said by the watermark: give the source a delay.")
 
 
@@ -366,6 +371,8 @@ def clocked(node: Pipeline) -> bool:
             return True
         case Lookup(stream, as_of=AsOf.ARRIVAL):
             return clocked(stream)
+        case Absence(timer=Timer.PROCESSING_TIME):
+            return False
         case Join(how=how, time=time, window=None, lo=lo, hi=hi) if (
             hi is None and (how is How.SEMI or time is PairTime.LEFT)
         ) or (lo is None and time is PairTime.RIGHT):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from semantics.pipeline.choices import Timer
 from semantics.pipeline.nodes import (
     Absence,
     Aggregate,
@@ -64,8 +65,10 @@ def timed(pipeline: Pipeline) -> frozenset[str]:
                 return delay is not None
             case Aggregate(functions=functions, window=window):
                 return window is not None or any(function.timed for function in functions)
+            case Absence(timer=timer):
+                return timer is Timer.EVENT_TIME
             case _:
-                return isinstance(node, Watermark | Join | Dedup | Upsert | Absence | Lookup)
+                return isinstance(node, Watermark | Join | Dedup | Upsert | Lookup)
 
     return frozenset(source.name for node in nodes(pipeline) if asks(node) for source in sources(node))
 

@@ -42,6 +42,7 @@ from semantics.pipeline import (
     Session,
     Source,
     Stream,
+    Timer,
     Tumbling,
     Union,
     Upsert,
@@ -166,6 +167,9 @@ GONES = st.sampled_from([None, expr(VALUE, "<", 0), expr(VALUE, "==", 1)])
 LATEST = st.one_of(
     st.builds(Upsert, streams("in"), gone=GONES),
     st.builds(Absence, streams("in", clock=True), after=DELAYS.filter(bool)),
+    st.builds(
+        Absence, streams("in"), after=st.sampled_from([PATIENCE, 2 * PATIENCE]), timer=st.just(Timer.PROCESSING_TIME)
+    ),
     st.builds(
         Lookup, streams("L"), streams("R", clock=False),
         as_of=st.just(AsOf.ARRIVAL), how=st.sampled_from([How.INNER, How.LEFT]), gone=GONES,
@@ -396,8 +400,11 @@ class Run:
         store.close()
         self.open()
 
-    def step(self, step: Send | Idle, first_offset: int) -> tuple[Any, ...]:
+    def step(self, step: Send | Idle, first_offset: int, now_us: int) -> tuple[Any, ...]:
         late, duplicates, self.rows, self.dead = self.program.late, self.program.duplicates, [], []
+        self.program.wall.now_us = now_us
+        if isinstance(step, Idle):
+            self.program.tick(now_us)
         for name, input in self.program.inputs.items():
             if isinstance(step, Idle):
                 if input.patient and not input.idle:
@@ -418,12 +425,14 @@ def check(pipeline: Pipeline, timeline: Timeline, path: Path | None, *, crash: b
     assert from_json(to_json(pipeline)) == pipeline
     run = Run(pipeline, path)
     seen = []
+    now_us = T0_US
     for number, step in enumerate(timeline):
+        now_us += 5_000_000 if isinstance(step, Idle) else 1
         assert isinstance(step, Send | Idle)
         if crash and path is not None:
-            run.step(step, 100 * number)
+            run.step(step, 100 * number, now_us)
             run.crash(wipe=wipe)
-        seen.append(run.step(step, 100 * number))
+        seen.append(run.step(step, 100 * number, now_us))
         run.commit()
     predicted = {tuple((r.rows, r.wm, r.late, r.dup, r.dead, r.state) for r in p) for p in predict(pipeline, timeline)}
     if tuple(seen) not in predicted:

@@ -24,7 +24,7 @@ from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.store import Caches, TaskRecord
 from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Outbox
-from semantics.pipeline import Aggregate, Emit, Source, Tumbling
+from semantics.pipeline import Absence, Aggregate, Emit, Source, Timer, Tumbling
 from semantics.timeline import CrashPoint
 
 JOB = Job("job", Aggregate(Source(), emit=Emit.UPDATE), {"in": "input"}, "out", "dead")
@@ -101,14 +101,15 @@ class Stage:
             assert (topic, partition) == ("input", 0)
             return self.begin
 
-        self.answered = 0.0
+        self.end = (0.0, 0)
         around = Surroundings(
             generation=generation,
             seek=seek,
             begin=begin,
             committed=self.commits.set,
             points=self.points,
-            answered=lambda *_: self.answered,
+            end=lambda *_: self.end,
+            past=lambda _, __, offset: offset,
         )
         self.task = Task(plan(guarantee), stage_plans("group", job)[0], 0, self.writer, around)
         self.store = store_for(job.pipeline, path, Caches(), saved_every_s=0)
@@ -171,12 +172,28 @@ async def test_an_input_is_idle_once_the_broker_has_said_so_and_that_is_committe
     assert stage.task.overdue, "and yet it may be our own silence"
     assert not stage.store.record.idle
     stage.commits.clear()
-    stage.answered = time.time() + 1
+    stage.end = (time.time(), 1)
     await stage.commits.wait()
     assert stage.store.record.idle == ["in"]
     assert not stage.task.overdue
     await stage.give(1, 2)
     assert not stage.store.record.idle
+    await stage.task.close()
+
+
+async def test_a_timer_waits_until_all_that_had_come_by_then_is_processed(tmp_path: Path) -> None:
+    silent = Absence(Source(), after=timedelta(microseconds=1), timer=Timer.PROCESSING_TIME)
+    stage = await Stage(tmp_path / "0", job=replace(JOB, pipeline=silent)).open()
+    stage.end = (time.time() + 1, 2)
+    await stage.give(0, 1)
+    assert stage.task.overdue
+    assert stage.rows == [], "the second one may be of the same key"
+    await stage.give(1, 2)
+    stage.commits.clear()
+    while stage.task.overdue:
+        await stage.commits.wait()
+    assert stage.rows == [b'{"k":"a","i":null,"v":1,"t":null}']
+    assert stage.store.record.rows == 0
     await stage.task.close()
 
 

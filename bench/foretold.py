@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engines import registry
 from engines.contract import Declaration, Support
 from semantics.expectation import Expectation
 from semantics.oracle import predict
+from semantics.pipeline import Source
 from semantics.rules import Rules, Sink
 from semantics.timeline import Crash
 from semantics.verdict import Value, explain, undemanded
@@ -20,6 +21,8 @@ class Foretold:
 
     values: tuple[Value, ...]
     reason: str = ""
+    recipe: str = ""
+    """What code of ours does for it, where the engine's other pipelines need none, or less."""
 
 
 def foretell(expectation: Expectation, declared: Declaration) -> Foretold:
@@ -35,7 +38,9 @@ def foretell(expectation: Expectation, declared: Declaration) -> Foretold:
             value = Value.REFUSES if capability.error else Value.UNSUPPORTED
             return Foretold(values=(value,), reason=capability.reason)
         case _:
-            return _by_rules(expectation, declared.rules)
+            usual = declared.capability(Source(), 1)
+            own = capability.support is Support.RECIPE and capability != usual
+            return replace(_by_rules(expectation, declared.rules), recipe=capability.reason if own else "")
 
 
 def because(expectation: Expectation, rules: Rules) -> str:

@@ -130,7 +130,8 @@ def _story(expectation: Expectation, declared: Mapping[str, Declaration]) -> str
 
 def _agrees(engine: str, foretold: Foretold) -> str:
     values = " or ".join(value.value for value in foretold.values)
-    return f"- {engine}: {values}{f' ({foretold.reason})' if foretold.reason else ''}"
+    reason = f" ({foretold.reason})" if foretold.reason else ""
+    return f"- {engine}: {values}{reason}{f'. A recipe: {foretold.recipe}' if foretold.recipe else ''}"
 
 
 def _demanded(demand: Demand) -> str:

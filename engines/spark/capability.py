@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from engines.contract import Capability, Support
-from engines.spark.variants import SHIPPED, sink_kind
+from engines.spark.variants import SHIPPED, STRICT, sink_kind
 from semantics.pipeline import (
     Absence,
     Aggregate,
@@ -40,6 +40,7 @@ CATALYST = f"{SQL}/catalyst/src/main/scala/org/apache/spark/sql/catalyst"
 
 _NATIVE = Capability(Support.NATIVE)
 _SINK = "the sink is ours, in foreachBatch"
+_LETTERS = "A second branch reads the input once more, and writes what cannot be used."
 
 
 def capability(pipeline: Pipeline, variant: str) -> Capability:
@@ -51,7 +52,11 @@ def capability(pipeline: Pipeline, variant: str) -> Capability:
             f"{found.reason} It needs the RocksDB state store ({STATE_GUIDE}): with the default one, on the heap, its "
             "first batch fails with UNSUPPORTED_FEATURE.STORE_BACKEND_NOT_SUPPORTED_FOR_TWS.",
         )
-    if found.support not in (Support.NATIVE, Support.RECIPE) or not sink_kind(variant).ours:
+    if found.support not in (Support.NATIVE, Support.RECIPE):
+        return found
+    if variant == STRICT:
+        return Capability(Support.RECIPE, f"{found.reason} {_LETTERS}".strip())
+    if not sink_kind(variant).ours:
         return found
     return Capability(Support.RECIPE, f"{found.reason} {_SINK[0].upper()}{_SINK[1:]}." if found.reason else f"{_SINK}.")
 
@@ -109,13 +114,15 @@ def _of_letters(pipeline: Pipeline) -> Capability:
                 continue
             if not isinstance(origin(read), Source | Stateful):
                 return Capability(Support.NOT_IMPLEMENTED, "Late events of a union are not told apart, so far.")
-            if isinstance(node, Aggregate) and (node.emit is Emit.UPDATE or _own_gap(node)):
+            if isinstance(node, Aggregate) and (node.emit is Emit.UPDATE or _cut_or_own(node)):
                 return Capability(Support.NOT_IMPLEMENTED, "Late events of such a window are not kept, so far.")
     return _NATIVE
 
 
-def _own_gap(node: Aggregate) -> bool:
-    return isinstance(node.window, Session) and not isinstance(node.window.gap, timedelta)
+def _cut_or_own(node: Aggregate) -> bool:
+    return isinstance(node.window, Session) and not (
+        isinstance(node.window.gap, timedelta) and node.window.longest is None
+    )
 
 
 def _of_chain(pipeline: Pipeline) -> Capability:

@@ -44,6 +44,7 @@ from semantics.pipeline import (
     Upsert,
     Watermark,
     sources,
+    timed,
 )
 from semantics.time import us
 
@@ -76,14 +77,20 @@ def sink_frame(
     *,
     output: str,
     dead_letters: str,
+    strict: bool,
 ) -> DataFrame:
     """Return the frame whose `key` and `value` go to the Kafka sink; with dead letters, each row names its `topic`.
 
-    `topics`: input name -> topic. `options`: of the Kafka source. Raises pyspark's `AnalysisException`.
+    `topics`: input name -> topic. `options`: of the Kafka source. `strict`: a record that cannot be used is a dead
+    letter, rather than an event of nulls. Raises pyspark's `AnalysisException`.
     """
 
-    def records(source: Source) -> DataFrame:
-        return _records(spark, topics[source.name], options)
+    def records(source: Source, *, bad: bool = False) -> DataFrame:
+        read = _records(spark, topics[source.name], options, strict=strict)
+        if not strict:
+            return read
+        why = letters.why_bad(source.name in timed(pipeline))
+        return read.withColumn("bad", why).where(sf.col("bad").isNotNull() == bad)
 
     def stream(node: Stream, keep: tuple[str, ...] = ()) -> DataFrame:
         """Return a node's events: its rows, where it is not the last one. `keep`: more columns of a record."""
@@ -133,20 +140,19 @@ def sink_frame(
         case _:
             frame, row = stream(pipeline), _event_row()
     results = frame.select(row["k"].alias("key"), sf.to_json(sf.struct(*_named(row))).alias("value"))
-    if not letters.kept(pipeline):
-        return results
     dead = [
-        letters.letters(letters.late(stream(read, letters.KEPT), operator), "late", topics[source.name], dead_letters)
+        (letters.late(stream(read, letters.KEPT), operator), "late", source)
         for operator, read, source in letters.judges(pipeline)
     ]
-    dead += [
-        letters.letters(
-            letters.guarded(records(source), source, future=True), "future", topics[source.name], dead_letters
-        )
-        for source in sources(pipeline)
-        if source.future is not None
-    ]
-    return letters.beside(results, output, reduce(DataFrame.unionByName, dead))
+    for source in sources(pipeline):
+        if source.future is not None:
+            dead.append((letters.guarded(records(source), source, future=True), "future", source))
+        if strict:
+            dead.append((records(source, bad=True), "", source))
+    if not dead:
+        return results
+    written = [letters.letters(frame, reason, topics[source.name], dead_letters) for frame, reason, source in dead]
+    return letters.beside(results, output, reduce(DataFrame.unionByName, written))
 
 
 def output_mode(pipeline: Pipeline) -> str:
@@ -155,12 +161,15 @@ def output_mode(pipeline: Pipeline) -> str:
     return "update" if updates else "append"
 
 
-def _records(spark: SparkSession, topic: str, options: Mapping[str, str]) -> DataFrame:
+def _records(spark: SparkSession, topic: str, options: Mapping[str, str], *, strict: bool) -> DataFrame:
     records = spark.readStream.format("kafka").options(**options).option("subscribe", topic).load()
-    event = sf.from_json(sf.col("value").cast("string"), EVENT_SCHEMA).alias("e")
-    record = records.select(event, "offset", "partition", "value")
+    text = sf.col("value").cast("string")
+    torn = {"columnNameOfCorruptRecord": "torn"}
+    event = sf.from_json(text, f"{EVENT_SCHEMA}, torn string", torn) if strict else sf.from_json(text, EVENT_SCHEMA)
+    record = records.select(event.alias("e"), "offset", "partition", "value")
     fields = ("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"), sf.col("offset").alias("o"))
-    return record.select(*fields, sf.col("partition").alias("p"), sf.col("value").alias("raw"))
+    own = (sf.col("partition").alias("p"), sf.col("value").alias("raw"), *(("e.torn",) if strict else ()))
+    return record.select(*fields, *own)
 
 
 def _aggregate(frame: DataFrame, aggregate: Aggregate) -> tuple[DataFrame, Columns]:

@@ -16,7 +16,7 @@ from engines.spark.capability import CATALYST, GUIDE, SQL, STATEFUL, VERSION, ca
 from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
-from engines.spark.variants import SHIPPED, SinkKind, sink_kind
+from engines.spark.variants import SHIPPED, STRICT, SinkKind, sink_kind
 from semantics.rules import (
     Average,
     BadRecord,
@@ -111,6 +111,8 @@ _FOLKLORE = (
     "Transactional+Messaging): it fences earlier producers, and completes what they left open"
 )
 _REMEDIES = {
+    "bad_record": "the variant spark:dead-letters asks from_json what is torn, and writes it to a topic of its own",
+    "null_time": "the variant spark:dead-letters writes what has no time to a topic of its own",
     "value_bound": "compute the condition as a column before the join, and name the column in it",
     "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
 }
@@ -118,6 +120,7 @@ _TITLES = {
     "": "",
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
     SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
+    STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }
 
@@ -133,9 +136,15 @@ _NO_TAKEOVER = Capability(
 
 
 def declaration(variant: str = "") -> Declaration:
-    """Return the declaration of a variant. Only `txn-sink` differs in meaning: its sink overrides nothing."""
+    """Return the declaration of a variant.
+
+    Two mean something else: `txn-sink`, whose sink overrides nothing, and `dead-letters`, which does with what cannot
+    be used as the contract demands.
+    """
     sink = sink_kind(variant)
     rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
+    if variant == STRICT:
+        rules = rules.returned(("bad_record", "null_time"))
     sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES
     return Declaration(
         engine="spark",

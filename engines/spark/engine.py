@@ -46,7 +46,7 @@ from engines.spark.recipes import jar
 from engines.spark.session import environment, settings, source_options
 from engines.spark.standstill import Standstill, batches
 from engines.spark.state import disk_bytes, restore_bytes
-from engines.spark.variants import VARIANTS, SinkKind, sink_kind, table_of
+from engines.spark.variants import STRICT, VARIANTS, SinkKind, sink_kind, table_of
 from semantics.timeline import CrashPoint
 
 _READY_WITHIN = timedelta(seconds=60)
@@ -146,6 +146,7 @@ class SparkDeployment:
                 bootstrap=self.log.bootstrap,
                 source=source_options(self.settings.variant),
                 sink=self.sink.value,
+                strict=self.settings.variant == STRICT,
                 jobs=jobs,
             )
             if answer["refused"] is not None:

@@ -26,10 +26,12 @@ class SinkKind(Enum):
 
 
 SHIPPED = "shipped"
+STRICT = "dead-letters"
 VARIANTS = {
     "": "RocksDB state store with changelog checkpoints, no waiting fetches, plain file checkpoints",
     SinkKind.TRANSACTIONAL.value: "foreachBatch: a Kafka transaction a batch, with the batch's token in it",
     SinkKind.FOLKLORE.value: "foreachBatch: a Kafka transaction a batch, under an id of that batch, without a token",
+    STRICT: "records that cannot be used go to a topic of their own, by a second branch of the query",
     SHIPPED: "Spark's own settings, but for four shuffle partitions",
 }
 

@@ -62,26 +62,27 @@ class Worker:
         self._spark = builder.getOrCreate()
         return {"jvm": self._spark._jvm.java.lang.ProcessHandle.current().pid()}
 
-    def start(self, bootstrap: str, source: dict[str, str], sink: str, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    def start(
+        self, bootstrap: str, source: dict[str, str], sink: str, strict: bool, jobs: list[dict[str, Any]]
+    ) -> dict[str, Any]:
         """Start all jobs; tell of the first one that Spark refuses. `source`: options of the Kafka source."""
 
         def begin(job: Mapping[str, Any]) -> dict[str, str] | None:
-            return self._start(bootstrap, source, SinkKind(sink), job)
+            return self._start(bootstrap, source, SinkKind(sink), strict, job)
 
         with ThreadPoolExecutor(_STARTERS) as pool:
             refusals = [refusal for refusal in pool.map(begin, jobs) if refusal]
         return {"refused": refusals[0] if refusals else None}
 
     def _start(
-        self, bootstrap: str, source: dict[str, str], kind: SinkKind, job: Mapping[str, Any]
+        self, bootstrap: str, source: dict[str, str], kind: SinkKind, strict: bool, job: Mapping[str, Any]
     ) -> dict[str, str] | None:
         pipeline = from_json(job["pipeline"])
         name, topic, checkpoint = job["name"], job["output"], Path(job["checkpoint"])
         try:
             options = source | {"kafka.bootstrap.servers": bootstrap}
-            frame = sink_frame(
-                self._spark, pipeline, job["inputs"], options, output=topic, dead_letters=job["dead_letters"]
-            )
+            topics = {"output": topic, "dead_letters": job["dead_letters"]}
+            frame = sink_frame(self._spark, pipeline, job["inputs"], options, strict=strict, **topics)
             writer = frame.writeStream.option("checkpointLocation", str(checkpoint)).outputMode(output_mode(pipeline))
             if kind is SinkKind.NATIVE:
                 writer = writer.format("kafka").option("kafka.bootstrap.servers", bootstrap)

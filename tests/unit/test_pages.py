@@ -117,5 +117,13 @@ def test_what_tells_a_value_apart_is_not_demanded_under_it() -> None:
 
 def test_the_rules_page_gives_meaning_source_and_a_warning_where_too_few_tell_it_apart() -> None:
     page = rules_page(dict(declarations()))
-    assert "| OWN_SPAN | The event's own [t, t+gap). | spark, spark:txn-sink: https://" in page
+    assert "| OWN_SPAN | The event's own [t, t+gap). | spark, spark:txn-sink, spark:dead-letters: https://" in page
     assert "(fewer than 2)" in rules_page({}) or "nothing yet" not in page
+
+
+def test_a_recipe_is_told_where_the_engine_usually_needs_none() -> None:
+    declared = dict(declarations())
+    asked = [(name, id) for name in ("spark", "faust") for id in ("ST-01", "CDC-01")]
+    told = {(name, id): foretell(find(id), declared[name]).recipe for name, id in asked}
+    assert told.pop(("spark", "CDC-01")).startswith("A transformWithState")
+    assert not any(told.values())

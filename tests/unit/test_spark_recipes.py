@@ -14,7 +14,7 @@ from engines.spark.declaration import declaration
 from engines.spark.gate import Gate, Parked
 from engines.spark.sinks import UpsertSink
 from engines.spark.standstill import Grown, evidence
-from engines.spark.variants import VARIANTS, SinkKind, sink_kind
+from engines.spark.variants import STRICT, VARIANTS, SinkKind, sink_kind
 from semantics.pipeline import Source
 from semantics.rules import Sink
 from semantics.timeline import CrashPoint
@@ -93,11 +93,17 @@ def test_a_batch_of_one_row_has_no_middle(tmp_path: Path) -> None:
     assert rows(table) == {"a": "1"}
 
 
+def test_dead_letters_take_back_the_rules_of_bad_records_and_no_others() -> None:
+    native, strict = (set(declaration(variant).rules.overridden()) for variant in ("", STRICT))
+    assert native - strict == {"bad_record", "null_time"}
+    assert strict < native
+
+
 def test_only_the_transactional_sink_promises_more_and_sinks_of_ours_are_recipes() -> None:
     promised = {variant: declaration(variant).rules.sink for variant in VARIANTS}
     assert {variant for variant, sink in promised.items() if sink is Sink.EXACTLY_ONCE} == {"txn-sink"}
     for variant in VARIANTS:
         found = declaration(variant)
         ours = sink_kind(variant) is not SinkKind.NATIVE
-        assert (found.capability(Source(), 1).support is Support.RECIPE) == ours
+        assert (found.capability(Source(), 1).support is Support.RECIPE) == (ours or variant == STRICT)
         assert (found.crash_points == frozenset(CrashPoint)) == ours

@@ -1,4 +1,4 @@
-"""Dead letters as recipes: what is late, and what is from the future, goes to a topic of its own. Runs in the worker.
+"""Dead letters as recipes: what is late, from the future or not to be used has a topic of its own. Runs in the worker.
 
 Spark has one sink a query, but a record may say to which topic it goes: so results and dead letters are one frame. The
 branch that finds dead letters is planned beside the one that computes results, and reads the input once more.
@@ -28,7 +28,6 @@ from semantics.pipeline import (
     inputs,
     nodes,
     origin,
-    sources,
 )
 from semantics.time import us
 
@@ -36,9 +35,10 @@ KEPT = ("p", "raw")
 """What a dead letter needs of its record."""
 
 
-def kept(pipeline: Pipeline) -> bool:
-    """Return whether any source asks for dead letters that Spark has no word for."""
-    return any(source.late_output or source.future is not None for source in sources(pipeline))
+def why_bad(timed: bool) -> Column:
+    """Return why a record cannot be used, null if it can. `timed`: its time is needed."""
+    bad = sf.when(sf.col("torn").isNotNull() | sf.col("v").isNull(), "bad_record")
+    return bad.when(sf.col("t").isNull(), "no_time") if timed else bad
 
 
 def guarded(records: DataFrame, source: Source, *, future: bool) -> DataFrame:
@@ -66,8 +66,9 @@ def late(records: DataFrame, operator: Stateful) -> DataFrame:
 
 
 def letters(records: DataFrame, reason: str, topic: str, dead_letters: str) -> DataFrame:
-    """Return records as dead letters: topic, key, value, headers."""
-    said = {"reason": sf.lit(reason), "topic": sf.lit(topic), "partition": sf.col("p"), "offset": sf.col("o")}
+    """Return records as dead letters: topic, key, value, headers. Without a `reason`, it is in their column `bad`."""
+    why = sf.lit(reason) if reason else sf.col("bad")
+    said = {"reason": why, "topic": sf.lit(topic), "partition": sf.col("p"), "offset": sf.col("o")}
     headers = [
         sf.struct(sf.lit(name).alias("key"), value.cast("string").cast("binary").alias("value"))
         for name, value in said.items()

@@ -19,6 +19,7 @@ from bench.cell import Say
 from bench.measure import open_log
 from bench.micro.measure import EVENT_BYTES, Figure, WrongAnswer, backlog, measure
 from bench.micro.peers import PEERS, Peer, absent
+from bench.micro.restore import Restored, restore
 from bench.micro.work import KEYS, PARTITIONS, WORKS, Work
 from engines.contract import Log
 from engines.errors import Deadline, EngineFailed, UnsupportedPipeline
@@ -64,8 +65,9 @@ def main(*, works: Sequence[str], peers: Sequence[str], count: int, output: Path
     cells = [Cell(work, peer, lacks=peer.lacks(work)) for work in chosen for peer in asked]
     with open_log(None, run, say) as log:
         asyncio.run(_measure(cells, count, seed, log, run, say))
+        restored = [] if works or OURS not in {peer.name for peer in asked} else _restore(count, log, run, say)
     run.close()
-    _show(cells, count, run)
+    _show(cells, count, run, restored)
     if any(cell.wrong for cell in cells):
         return WRONG
     return INCONCLUSIVE if any(cell.failed for cell in cells) else MET
@@ -97,7 +99,17 @@ async def _measure(cells: Sequence[Cell], count: int, seed: int, log: Log, run: 
             run.append("micro", {"work": cell.work.name, "peer": cell.peer.name, **msgspec.to_builtins(figure)})
 
 
-def _show(cells: Sequence[Cell], count: int, run: runs.Run) -> None:
+def _restore(count: int, log: Log, run: runs.Run, say: Say) -> list[Restored]:
+    """Lose the state of our engine `count` times."""
+    found = []
+    for number in range(count):
+        say(f"a lost disk, run {number + 1} of {count}")
+        found.append(asyncio.run(restore(OURS, log, run.logs)))
+        run.append("micro", {"work": "restore", "peer": OURS, **msgspec.to_builtins(found[-1])})
+    return found
+
+
+def _show(cells: Sequence[Cell], count: int, run: runs.Run, restored: Sequence[Restored]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160
@@ -127,6 +139,8 @@ def _show(cells: Sequence[Cell], count: int, run: runs.Run) -> None:
             console.print(f"{cell.work.name} on {cell.peer.name}: {says}", markup=False)
     for name, why in absent().items():
         console.print(f"{name}: not measured: {why}", markup=False)
+    for each in restored:
+        console.print(f"{OURS} restores {each.shown()}", markup=False)
     console.print(f"Record: {run.path}", markup=False)
 
 

@@ -113,40 +113,43 @@ class _Held:
 
     def __init__(self, log: Log, job: Job) -> None:
         self._log, self._job = log, job
-        self._producer = _producer(log, transactional_id=f"{job.name}-backlog")
+        self._producer = producer(log, transactional_id=f"{job.name}-backlog")
         self._producer.init_transactions(_FLUSH_S)
         self._messages: list[tuple[Place, Message]] = []
 
     def encode(self, events: Sequence[Event]) -> None:
-        self._messages = _messages(self._job, events)
+        self._messages = messages(self._job, events)
 
     def send(self) -> Mapping[Place, int]:
         """Write it all; return where its records end."""
         self._producer.begin_transaction()
-        _produce(self._producer, self._messages)
-        return self._log.ends(_inputs(self._job), committed=False)
+        produce(self._producer, self._messages)
+        return self._log.ends(inputs_of(self._job), committed=False)
 
     def commit(self) -> None:
         self._producer.commit_transaction(_FLUSH_S)
 
 
 def _warm_up(log: Log, job: Job, events: Sequence[Event]) -> Mapping[Place, int]:
-    _produce(_producer(log), _messages(job, events))
-    return log.ends(_inputs(job), committed=False)
+    produce(producer(log), messages(job, events))
+    return log.ends(inputs_of(job), committed=False)
 
 
-def _producer(log: Log, **settings: str) -> Producer:
+def producer(log: Log, **settings: str) -> Producer:
+    """Return a producer that takes a whole backlog."""
     return Producer(Link(log.bootstrap).config(linger_ms=5, enable_idempotence="true", **_ROOM, **settings))
 
 
-def _produce(producer: Producer, messages: Iterable[tuple[Place, Message]]) -> None:
+def produce(by: Producer, messages: Iterable[tuple[Place, Message]]) -> None:
+    """Send messages, and wait until the broker has them. Raises `EngineFailed`."""
     for (topic, partition), message in messages:
-        producer.produce(topic, message.value, message.key, partition, timestamp=message.timestamp_ms or 0)
-    if producer.flush(_FLUSH_S):
+        by.produce(topic, message.value, message.key, partition, timestamp=message.timestamp_ms or 0)
+    if by.flush(_FLUSH_S):
         raise EngineFailed("The broker did not take the backlog in time.")
 
 
-def _messages(job: Job, events: Sequence[Event]) -> list[tuple[Place, Message]]:
+def messages(job: Job, events: Sequence[Event]) -> list[tuple[Place, Message]]:
+    """Return events as the job's input is to hold them, each of `EVENT_BYTES`."""
     return [((job.inputs[event.input], event.partition), _padded(encode_event(event))) for event in events]
 
 
@@ -157,7 +160,8 @@ def _padded(message: Message) -> Message:
     return replace(message, value=message.value[:-1] + b',"p":"' + b"x" * room + b'"}')
 
 
-def _inputs(job: Job) -> list[Place]:
+def inputs_of(job: Job) -> list[Place]:
+    """Return the partitions of the job's inputs."""
     return [(topic, lane) for topic in job.inputs.values() for lane in range(PARTITIONS)]
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
 from semantics.expr import ID, Literal
-from semantics.pipeline import Aggregate, AsOf, Emit, Function, Join, KeyBy, Lookup, Session, Source, Tumbling
+from semantics.pipeline import (
+    Absence,
+    Aggregate,
+    AsOf,
+    Emit,
+    Function,
+    Join,
+    KeyBy,
+    Lookup,
+    Session,
+    Source,
+    Timer,
+    Tumbling,
+)
 from semantics.time import s
 from semantics.timeline import Crash, CrashPoint, Idle, Restart, Scale
 
@@ -139,5 +152,13 @@ EXPECTATIONS = [
         timeline=script("a#x@1 b#x@2/1", "a#u@30", Idle(s(3)), "a#u@45", "b#x@31/1"),
         demand=after(["wm:1"], ["wm:2"], ["x[0,10)=2", "wm:30"], ["u[30,40)=1", "wm:45"], ["late:1", "wm:45"]),
         because="Keys are never spread evenly at night: one empty partition would stop every window of all keys.",
+    ),
+    Expectation(
+        "NK-15",
+        "a key that comes from several partitions is silent by processing time when all of them are",
+        pipeline=Absence(KeyBy(Source(), ID), after=s(4), timer=Timer.PROCESSING_TIME),
+        timeline=script("a#x@1 b#u@2/1", Idle(s(2)), "b#x@3/1", Idle(s(2)), Idle(s(2))),
+        demand=after([], [], [], ["u#u@2"], ["x#x@3", "state:0"]),
+        because="A customer who has gone from the shop to the phone is not silent.",
     ),
 ]

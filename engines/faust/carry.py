@@ -8,7 +8,8 @@ there any more, so that time need not wait for this partition until it speaks ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from aiokafka.partitioner import murmur2
@@ -32,11 +33,18 @@ class Carried(Event, gc=False, kw_only=True):
 decode: Callable[[bytes], Carried] = msgspec.json.Decoder(Carried).decode
 
 
+def origin(record: Any) -> dict[str, bytes]:
+    """Return the record that a carried one comes from: `topic`, `partition`, `offset`, `key`, `value`; or nothing."""
+    return dict(record.headers)
+
+
 class Carrier:
     """Sends what a task says to the partitions of the next stage."""
 
-    def __init__(self, outboxes: Sequence[Outbox], partition: int) -> None:
-        self._outboxes, self._partition = outboxes, partition
+    def __init__(self, outboxes: Sequence[Outbox], partition: int, topics: Mapping[str, str] | None = None) -> None:
+        """`topics`: input name -> topic, to say where a record comes from."""
+        self._outboxes, self._partition, self._topics = outboxes, partition, topics or {}
+        self._origin: list[tuple[str, bytes]] = []
         self._homes = _Homes(len(outboxes))
         self._judged_by: int | None = 0
         self.judge_by(None)
@@ -48,9 +56,19 @@ class Carrier:
         self._judged_by = watermark
         self._tail = b',"p":%d,"w":%b}' % (self._partition, _json(watermark))
 
+    def comes_from(self, input: str, record: Any) -> None:
+        """Send with what is said from now on the record that it comes from, as it came: it may be late there."""
+        where = {"topic": self._topics[input].encode(), "partition": b"%d" % self._partition}
+        whole = where | {"offset": b"%d" % record.offset, "key": record.key, "value": record.value}
+        self._origin = [(name, said) for name, said in whole.items() if said is not None]
+
+    def comes_alone(self) -> None:
+        """Send what is said from now on without that."""
+        self._origin = []
+
     def __call__(self, key: bytes | None, row: bytes) -> None:
         """Send an event row to the partition of its key."""
-        self._outboxes[self._homes[key]].append(key, row[:-1] + self._tail)
+        self._outboxes[self._homes[key]].append(key, row[:-1] + self._tail, self._origin)
 
     def mark(self, watermark: int | None, number: int, *, idle: bool = False) -> None:
         """Tell every partition that a commit ends here, up to when time has come, and whether it waits for nobody."""

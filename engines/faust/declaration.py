@@ -10,7 +10,7 @@ from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
 from engines.faust.stages import cut
-from semantics.pipeline import Pipeline, sources
+from semantics.pipeline import Explode, Pipeline, nodes, sources
 from semantics.rules import CONTRACT, Rules, Sink
 
 VARIANTS = {
@@ -29,8 +29,15 @@ _AT_LEAST_ONCE = Override(
 
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    if any(source.late_output for source in sources(pipeline)) and len(cut(pipeline, partitions)) > 1:
-        return Capability(Support.NOT_IMPLEMENTED, "behind a new key, a late event's record is not there any more")
+    late_output = any(source.late_output for source in sources(pipeline))
+    if (
+        late_output
+        and len(cut(pipeline, partitions)) > 1
+        and any(isinstance(node, Explode) for node in nodes(pipeline))
+    ):
+        return Capability(
+            Support.NOT_IMPLEMENTED, "parts of one record that are late in several partitions would be as many letters"
+        )
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from engines.faust.carry import Carrier
+from engines.faust.carry import Carrier, origin
 from engines.faust.carry import decode as decode_carried
 from engines.faust.chain import Chain, Parts
 from engines.faust.clocks import behind
@@ -128,6 +128,9 @@ class Program:
         self._behind = behind(pipeline, self.inputs)
         if isinstance(emit, Carrier):
             self._operator = _Telling(self._operator, lambda: emit.judge_by(self.announced))
+        stateless = not any(isinstance(node, Stateful) for node in nodes(pipeline))
+        self._carrier = emit if isinstance(emit, Carrier) and stateless else None
+        """With it goes what may be late behind it: who meets an operator here is judged here."""
         self._bury = bury
         self._watermark = BEFORE_ALL
         self._lowest = self._of_awake if any(input.patient for input in self._clocked) else self._of_all
@@ -209,6 +212,15 @@ class Program:
         if isinstance(input, Fed):
             self._feed_carried(input, records)
             return
+        if self._carrier is not None:
+            if input.late_output and len(records) > 1:
+                for record in records:
+                    self.feed(name, (record,))
+                return
+            if input.late_output and records:
+                self._carrier.comes_from(name, records[0])
+            else:
+                self._carrier.comes_alone()
         if input.idle and records:
             self._watermark = self._lowest()
             self._wake(input)
@@ -262,6 +274,10 @@ class Program:
                 refused = operator.on_event(side, event, record.offset, watermark)
                 if refused is not None:
                     self._count(refused)
+                if input.late_output:
+                    late = refused is Refused.LATE or (self._chain is not None and self._chain.late)
+                    if late and origin(record):
+                        self._dead(input.name, record, "late")
                 if watermark >= operator.due:
                     operator.on_watermark(watermark)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock, sources
+from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock, nodes, sources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,10 @@ def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
                 return Source(name)
             # An input that another stage feeds is idle as soon as that says so: how long it was silent is known there.
             idle = next((each.idle_after for each in sources(node) if each.idle_after is not None), None)
-            return Source(name, delay=timedelta(microseconds=delay), idle_after=idle)
+            # Who is late for the first operator it meets, and meets none there, is late here.
+            meets = any(isinstance(below, Stateful) for below in nodes(node))
+            late_output = not meets and any(each.late_output for each in sources(node))
+            return Source(name, delay=timedelta(microseconds=delay), idle_after=idle, late_output=late_output)
         kept = kept or isinstance(node, Stateful)
         match node:
             case Source():

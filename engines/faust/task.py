@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from aiokafka import TopicPartition
 
 from engines.errors import EngineFailed
-from engines.faust.carry import Carrier
+from engines.faust.carry import Carrier, origin
 from engines.faust.changelog import ROW, TASK
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
@@ -139,7 +139,7 @@ class Task:
         lanes = range(self.stage.partitions) if self.stage.internal else [self.partition]
         self._outputs = [self._writer.outbox(self.stage.output, lane) for lane in lanes]
         if self.stage.internal:
-            self._carrier = Carrier(self._outputs, self.partition)
+            self._carrier = Carrier(self._outputs, self.partition, self.stage.inputs)
         self._dead = self._writer.outbox(self.stage.dead_letters, self.partition)
         self._changelog = self._writer.outbox(self.stage.changelog, self.partition)
         pipeline = self.stage.compiled()
@@ -394,6 +394,11 @@ class Task:
         return saved
 
     def _bury(self, input: str, record: Record, reason: str) -> None:
+        if input in self.stage.feeds:
+            came = origin(record)
+            key, value = came.pop("key", None), came.pop("value")
+            self._dead.append(key, value, [("reason", reason.encode()), *came.items()])
+            return
         headers = [
             ("reason", reason.encode()),
             ("topic", self.stage.inputs[input].encode()),

@@ -8,20 +8,15 @@ Verbs: `settle`, `state`, `arm`, `reached`. SIGTERM or the end of stdin: commit 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import logging
-import os
-import resource
-import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any
 
 import faust
-import msgspec
 
+from engines.answering import Answer, Answering
 from engines.contract import Profile
 from engines.errors import EngineFailed
 from engines.faust import guard, plan, writer
@@ -30,7 +25,6 @@ from engines.faust.runtime import Runtime
 from engines.faust.task import Task
 from semantics.timeline import CrashPoint
 
-Answer: TypeAlias = dict[str, Any]
 COLLECT_EVERY_S = 5.0
 """Between two collections of garbage cycles under load: hand-made, because a collection in mid-chunk costs more than
 everything else there, and what a chunk makes holds no cycles."""
@@ -46,30 +40,15 @@ class Worker(faust.Worker):  # type: ignore[misc]  # untyped base
 class Control:
     """Answers requests on the runtime."""
 
-    def __init__(self, runtime: Runtime, answers: IO[bytes]) -> None:
-        self._runtime, self._answers = runtime, answers
-        self._asked: set[asyncio.Task[None]] = set()
+    def __init__(self, runtime: Runtime, answering: Answering) -> None:
+        self._runtime, self._answering = runtime, answering
 
     async def serve(self) -> None:
         """Say that we are ready, then answer until stdin ends."""
         await self._runtime.ready.wait()
         gc.collect()
         gc.freeze()
-        self._say({"ready": {"tasks": len(self._runtime.tasks)}})
-        reader = asyncio.StreamReader(limit=1 << 26)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            asked = asyncio.create_task(self._answer(msgspec.json.decode(line)))
-            self._asked.add(asked)
-            asked.add_done_callback(self._asked.discard)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    async def _answer(self, request: Answer) -> None:
-        number = request["id"]
-        try:
-            self._say({"id": number, "ok": await self._do(request)})
-        except Exception as error:
-            self._say({"id": number, "error": str(error), "class": type(error).__name__})
+        await self._answering.serve({"tasks": len(self._runtime.tasks)}, self._do)
 
     async def _do(self, request: Answer) -> Answer:
         match request["do"]:
@@ -99,10 +78,6 @@ class Control:
             "disk_bytes": sum(disk for _, _, disk in sizes),
             "restore_bytes": sum(task.logged_bytes for task in tasks),
         }
-
-    def _say(self, answer: Answer) -> None:
-        self._answers.write(msgspec.json.encode(answer) + b"\n")
-        self._answers.flush()
 
 
 def _standing(task: Task) -> Standing:
@@ -136,21 +111,14 @@ async def _collect() -> None:
 
 def main() -> None:
     """Run until told to end."""
-    # Only our answers may go to the pipe that is stdout: whatever else a library prints goes to the log.
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    answering = Answering()
     guard.check_shapes()
-    # About eight files a task; the usual soft limit of 1024 would end at 125 tasks.
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     writer.tune()
     told = plan.read(Path(sys.argv[1]))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     runtime = Runtime(told)
-    control = Control(runtime, answers)
+    control = Control(runtime, answering)
     app = runtime.app
     app.task(control.serve)
     if told.profile is Profile.BENCH:

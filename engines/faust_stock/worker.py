@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import logging
-import os
-import resource
-import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import TypeAlias
 
 import faust
 from faust.types import TP
 
+from engines.answering import Answer, Answering
 from engines.errors import EngineFailed
 from engines.faust_stock import plan
 from engines.faust_stock.compile import agent
 from engines.faust_stock.gate import Gate
 from semantics.timeline import CrashPoint
 
-Answer: TypeAlias = dict[str, Any]
 Places: TypeAlias = Mapping[str, int]
 """'topic/partition' -> offset."""
 LOOK_EVERY_S = 0.01
@@ -38,9 +33,8 @@ LOOK_EVERY_S = 0.01
 class Control:
     """Answers requests on one Faust app."""
 
-    def __init__(self, told: plan.Plan, answers: IO[str]) -> None:
-        self._told, self._answers = told, answers
-        self._asked: set[asyncio.Task[None]] = set()
+    def __init__(self, told: plan.Plan, answering: Answering) -> None:
+        self._told, self._answering = told, answering
         self.gate = Gate()
         self.app = _app(told)
         self._tables = {job.name: agent(self.app, job, self.gate) for job in told.jobs}
@@ -49,14 +43,7 @@ class Control:
     async def serve(self) -> None:
         """Say that we are ready, then answer until stdin ends."""
         await self._ready()
-        self._say({"ready": {"jobs": len(self._told.jobs)}})
-        reader = asyncio.StreamReader(limit=1 << 26)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-        while line := await reader.readline():
-            asked = asyncio.create_task(self._answer(json.loads(line)))
-            self._asked.add(asked)
-            asked.add_done_callback(self._asked.discard)
-        os.kill(os.getpid(), signal.SIGTERM)
+        await self._answering.serve({"jobs": len(self._told.jobs)}, self._do)
 
     async def _ready(self) -> None:
         """Wait for the assignment of every input, and for the end of recovery."""
@@ -64,13 +51,6 @@ class Control:
         while not wanted <= self.app.consumer.assignment():  # noqa: ASYNC110  (Faust has no event for it)
             await asyncio.sleep(LOOK_EVERY_S)
         await self.app.tables.recovery.completed.wait()
-
-    async def _answer(self, request: Answer) -> None:
-        number = request["id"]
-        try:
-            self._say({"id": number, "ok": await self._do(request)})
-        except Exception as error:
-            self._say({"id": number, "error": str(error), "class": type(error).__name__})
 
     async def _do(self, request: Answer) -> Answer:
         match request["do"]:
@@ -127,10 +107,6 @@ class Control:
         disk = sum(path.stat().st_size for path in files)
         return {"rows": len(rows), "live_bytes": sum(rows), "disk_bytes": disk, "restore_bytes": None}
 
-    def _say(self, answer: Answer) -> None:
-        self._answers.write(json.dumps(answer) + "\n")
-        self._answers.flush()
-
 
 def _app(told: plan.Plan) -> faust.App:
     return faust.App(
@@ -153,17 +129,11 @@ def _app(told: plan.Plan) -> faust.App:
 
 def main() -> None:
     """Run until told to end."""
-    # Only our answers may go to the pipe that is stdout: whatever else a library prints goes to the log.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    answering = Answering()
     told = plan.read(Path(sys.argv[1]))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    control = Control(told, answers)
+    control = Control(told, answering)
     worker = faust.Worker(control.app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None
     worker.execute_from_commandline()

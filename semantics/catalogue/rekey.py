@@ -25,6 +25,8 @@ _BY_ID = KeyBy(Source(delay=s(0)), ID)
 _COUNT = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
 _WINDOWS = Aggregate(_BY_ID, window=Tumbling(s(10)))
 
+_LATE = Aggregate(KeyBy(Source(delay=s(0), late_output=True), ID), window=Tumbling(s(10)))
+
 EXPECTATIONS = [
     Expectation(
         "NK-01",
@@ -160,5 +162,21 @@ EXPECTATIONS = [
         timeline=script("a#x@1 b#u@2/1", Idle(s(2)), "b#x@3/1", Idle(s(2)), Idle(s(2))),
         demand=after([], [], [], ["u#u@2"], ["x#x@3", "state:0"]),
         because="A customer who has gone from the shop to the phone is not silent.",
+    ),
+    Expectation(
+        "NK-16",
+        "where it is asked for, an event that is late behind a new key is a dead letter as well",
+        pipeline=_LATE,
+        timeline=script("a#x@1 b#u@2/1", "a#x@30 b#u@31/1", "a#u@5 a#x@32", "b#x@3/1"),
+        demand=after([], ["x[0,10)=1", "u[0,10)=1"], ["late:1", "dead:1"], ["late:1", "dead:1"]),
+        because="Which record was too late is known where time is, far from where the record came in.",
+    ),
+    Expectation(
+        "NK-17",
+        "that time has come too far for an event behind a new key is known after a restart without the disk",
+        pipeline=_LATE,
+        timeline=script("a#x@1 b#u@2/1", "a#x@30 b#u@31/1", Restart(wipe_state=True), "a#u@5 b#x@3/1"),
+        demand=after([], ["x[0,10)=1", "u[0,10)=1"], [], ["late:2", "dead:2"]),
+        because="An event that is late must not be in time because somebody deployed.",
     ),
 ]

@@ -313,6 +313,10 @@ class Deployment(Protocol):
         """Start again on the same topics and durable state, in new processes; stops gracefully first if running."""
         ...
 
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let so much processing time pass. An engine that lives by the clock on the wall just waits."""
+        ...
+
     async def scale(self, workers: int) -> None:
         """Have that many workers: new ones join, or the last ones leave gracefully; those killed do not come back.
 

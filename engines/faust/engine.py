@@ -120,6 +120,9 @@ class FaustDeployment:
             await asyncio.to_thread(wipe, Path(self._plan.state_dir))
         await self.start()
 
+    async def pass_time(self, duration: timedelta) -> None:
+        await asyncio.sleep(duration.total_seconds())
+
     async def scale(self, workers: int) -> None:
         self._crew.one()
         self._count, self._scene = workers, None

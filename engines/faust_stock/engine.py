@@ -123,6 +123,9 @@ class StockDeployment:
             await asyncio.to_thread(shutil.rmtree, Path(self._plan.data_dir), ignore_errors=True)
         await self.start()
 
+    async def pass_time(self, duration: timedelta) -> None:
+        await asyncio.sleep(duration.total_seconds())
+
     async def scale(self, workers: int) -> None:
         raise UnsupportedPipeline("OneWorker", f"{workers} workers were asked for: {declaration.NO_SCALING.reason}.")
 

@@ -12,7 +12,7 @@ import math
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from engines.contract import (
     Message,
     Place,
     ProcessHandle,
+    Profile,
     Progress,
     Reached,
     RunDirs,
@@ -58,8 +59,8 @@ log_to = logging.getLogger(__name__)
 class _Work:
     """One job: its machine, how far it has read and written, what it counted since the last settle."""
 
-    def __init__(self, job: Job, parts: Parts) -> None:
-        self.job = job
+    def __init__(self, job: Job, parts: Parts, clock: Callable[[], float]) -> None:
+        self.job, self._clock = job, clock
         self.machine = Machine(job.pipeline, CONTRACT, job.partitions, parts)
         lanes = range(job.partitions)
         self.positions: dict[Place, int] = {(topic, lane): 0 for topic in job.inputs.values() for lane in lanes}
@@ -74,13 +75,13 @@ class _Work:
         }
         self._idle_at = {place: self._patient_until(place) for place in self.positions}
         self._has_timers = any(isinstance(n, Absence) and n.timer is Timer.PROCESSING_TIME for n in nodes(job.pipeline))
-        self._looked_at = time.monotonic()
+        self._looked_at = clock()
 
     def pass_time(self) -> list[dict[Place, list[Message]]]:
         """Let timers know what time it is; return what is to be appended."""
         if not self._has_timers:
             return []
-        before, self._looked_at = self._looked_at, time.monotonic()
+        before, self._looked_at = self._looked_at, self._clock()
         passed_us = int((self._looked_at - before) * 1e6)
         for task in self.machine.tasks:
             task.pass_time(passed_us)
@@ -92,7 +93,7 @@ class _Work:
 
     def overdue(self) -> list[Place]:
         """Return the partitions from which nothing has come for as long as makes them idle."""
-        now = time.monotonic()
+        now = self._clock()
         return [place for place, at in self._idle_at.items() if at <= now]
 
     def hush(self, place: Place) -> dict[Place, list[Message]]:
@@ -101,7 +102,7 @@ class _Work:
         return self._said(self.machine.hush(self._input_of[place[0]], place[1]), place[1])
 
     def _patient_until(self, place: Place) -> float:
-        return time.monotonic() + self._patience_s.get(place[0], math.inf)
+        return self._clock() + self._patience_s.get(place[0], math.inf)
 
     def process(self, place: Place, messages: Sequence[Message]) -> dict[Place, list[Message]]:
         """Compute one batch of one partition; return what is to be appended."""
@@ -157,8 +158,11 @@ class _Work:
 class ReferenceDeployment:
     """Running jobs. They have no process: nothing to kill, and a restart is a round trip of all state through bytes."""
 
-    def __init__(self, jobs: Sequence[Job], log: Log, dirs: RunDirs, parts: Parts) -> None:
+    def __init__(self, jobs: Sequence[Job], log: Log, dirs: RunDirs, parts: Parts, profile: Profile) -> None:
         self._jobs = jobs
+        self._passed_s = 0.0
+        # A script's time passes when it says so: what it demands must not hang on how busy the machine is.
+        self._clock: Callable[[], float] = (lambda: self._passed_s) if profile is Profile.SUITE else time.monotonic
         self._log = log
         self._snapshots: Path = dirs.durable
         self._parts = parts
@@ -177,7 +181,7 @@ class ReferenceDeployment:
 
     def start(self) -> None:
         """Start from the newest snapshots, or from the beginning of the inputs."""
-        self._works = {job.name: _Work(job, self._parts) for job in self._jobs}
+        self._works = {job.name: _Work(job, self._parts, self._clock) for job in self._jobs}
         for name, work in self._works.items():
             path = self._snapshot_path(name)
             if path.exists():
@@ -190,7 +194,7 @@ class ReferenceDeployment:
             at = self._works[name].positions
             return [f"{p[0]}/{p[1]} at {at[p]} of {end}" for p, end in ends[name].items() if at[p] < end]
 
-        asked_at = time.monotonic()
+        asked_at = self._clock()
 
         def done() -> bool:
             works = [(self._works[name], behind(name)) for name in ends]
@@ -248,6 +252,9 @@ class ReferenceDeployment:
         del wipe_state
         await self.stop()
         self.start()
+
+    async def pass_time(self, duration: timedelta) -> None:
+        self._passed_s += duration.total_seconds()
 
     async def scale(self, workers: int) -> None:
         raise UnsupportedPipeline("NoWorkers", f"{workers} workers were asked for: {NO_CRASH}")
@@ -323,7 +330,7 @@ class ReferenceEngine:
         return declaration.declare(variant)
 
     async def deploy(self, jobs: Sequence[Job], *, log: Log, dirs: RunDirs, settings: Settings) -> ReferenceDeployment:
-        deployment = ReferenceDeployment(jobs, log, dirs, bugs.parts(settings.variant))
+        deployment = ReferenceDeployment(jobs, log, dirs, bugs.parts(settings.variant), settings.profile)
         deployment.start()
         return deployment
 

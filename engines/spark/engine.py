@@ -277,6 +277,9 @@ class SparkDeployment:
             self.dirs.state.mkdir()
         await self.launch()
 
+    async def pass_time(self, duration: timedelta) -> None:
+        await asyncio.sleep(duration.total_seconds())
+
     async def scale(self, workers: int) -> None:
         self._disarm()
         if self._cluster is None:

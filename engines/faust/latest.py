@@ -188,9 +188,11 @@ class LookupByTime(_Answers):
         elif event.k is None:
             return None
         else:
-            known = self._rows.get(VERSION + place)
-            (self._rows.insert if known is None else self._rows.replace)(VERSION + place, self._version(event))
-            due = time
+            due, version = time, self._version(event)
+            if self._rows.get(VERSION + place) is None:
+                self._rows.insert(VERSION + place, version, due)
+            else:
+                self._rows.advance(VERSION + place, version, due)  # The one that it replaces may have been dealt with.
         self.due = min(self.due, due)
         return None
 

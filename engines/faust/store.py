@@ -138,6 +138,7 @@ class Store:
         self._database: Any = Rdict(str(path), options=caches.options(), column_families=families)
         self._rows, self._due = _Family(self._database, "rows"), _Family(self._database, "due")
         self.rows = Tables(layouts, self._rows, self._due)
+        self._inherited = self.read_to > 0
         written = self._database.get(_WRITTEN_AT)
         if written is not None and time.time() - int(written) > STALE_AFTER_S:
             self.forget()
@@ -158,10 +159,12 @@ class Store:
         """Write what the changelog says, None where it deletes; everything before `read_to` is then in here."""
         batch = WriteBatch(raw_mode=True)
         for key, data in rows.items():
+            # What was there before is looked at even where nothing hangs on it: so it is a standby that meets a damaged
+            # block, at leisure, and not whoever takes over.
+            old = self._rows.get(key) if self._inherited or self.rows.keep_dues else None
             _write(batch, self._rows, key, data)
             if data is not None and (entry := self.rows.due_entry(key, data)):
                 # One that is due later than it was needs none: who takes the old one looks at the row.
-                old = self._rows.get(key)
                 known = None if old is None else self.rows.due_entry(key, old)
                 if known is None or entry < known:
                     batch.put(entry, b"", self._due.handle)

@@ -30,6 +30,8 @@ class Tables:
     def __init__(self, layouts: Sequence[Layout], rows: Base | None = None, due: Base | None = None) -> None:
         rows, due = rows or NoBase(), due or NoBase()
         self._layouts = layouts
+        self.keep_dues = any(layout.due_of for layout in layouts)
+        """Whether when rows are due is kept apart from them."""
         self._prefixes = [b"" if len(layouts) == 1 else bytes((number,)) for number in range(len(layouts))]
         self.parts: list[Table[Any]] = []
         for prefix, (encode, decode, due_of, moves, by_time, group_of) in zip(self._prefixes, layouts, strict=True):

@@ -95,8 +95,7 @@ def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> No
     """Else a worker that takes over a damaged copy would die of it again and again."""
     path = filled(tmp_path / "0")
     flip(path, "*.sst", 3000)
-    # To find when an old row was due, recovery reads it.
-    store = open_store(path, Caches(), [Layout(b"%d".__mod__, int, lambda _, number: number)])
+    store = open_store(path, Caches(), LAYOUTS)
     chunk = Chunk([SimpleNamespace(key=b"r%06d" % number, value=b"1", offset=9) for number in range(ROWS)], 9, 10)
     with pytest.raises(Exception, match="Corruption") as met:
         Reader(store, transactional=True).take(chunk)

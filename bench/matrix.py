@@ -13,7 +13,7 @@ from engines import registry
 from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
 from semantics.history import Refused, Struck, Undecided, Unseen
-from semantics.notation import print_row, print_step, print_time
+from semantics.notation import print_figure, print_row, print_step
 from semantics.oracle import Prediction, predict
 from semantics.rows import Row, sort_key
 from semantics.rules import CONTRACT, Rules
@@ -145,20 +145,14 @@ def _nearest(expectation: Expectation, rules: Rules) -> Sequence[str]:
 
 def demand_text(demand: Demand) -> str:
     """Return what a step must show: rows, then the figures that are named."""
-    return " ".join([_rows_text(demand.rows), *(f"{n}:{_figure(n, v)}" for n, v in demand.figures.items())])
+    return " ".join([_rows_text(demand.rows), *(f"{n}:{print_figure(n, v)}" for n, v in demand.figures.items())])
 
 
 def _observed_text(observed: Observed, expectation: Expectation, number: int) -> str:
     named = set[str]().union(*(outcome[number].figures for outcome in expectation.demand))
-    figures = [f"{name}:{_figure(name, observed.figures.get(name))}" for name in sorted(named)]
+    figures = [f"{name}:{print_figure(name, observed.figures.get(name))}" for name in sorted(named)]
     return " ".join([_rows_text(observed.rows), *figures])
 
 
 def _rows_text(rows: Sequence[Row]) -> str:
     return " ".join(print_row(row) for row in sorted(rows, key=sort_key)) or "nothing"
-
-
-def _figure(name: str, value: int | None) -> str:
-    if name == "wm":
-        return print_time(value)
-    return "not told" if value is None else str(value)

@@ -25,7 +25,7 @@ from engines.contract import Declaration
 from engines.probing import Prober
 from semantics.catalogue import FAMILIES, all_expectations
 from semantics.expectation import Demand, Expectation
-from semantics.notation import print_row, print_step, print_time
+from semantics.notation import print_figure, print_row, print_step
 from semantics.verdict import Value
 
 ROOT = Path(__file__).resolve().parent.parent / "docs"
@@ -135,7 +135,7 @@ def _agrees(engine: str, foretold: Foretold) -> str:
 
 
 def _demanded(demand: Demand) -> str:
-    figures = [f"{name}:{print_time(n) if name == 'wm' else n}" for name, n in demand.figures.items()]
+    figures = [f"{name}:{print_figure(name, figure)}" for name, figure in demand.figures.items()]
     return " ".join(_code(text) for text in [*map(print_row, demand.rows), *figures]) or "nothing"
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from bench.tables import meaning
 from engines.contract import Declaration
+from semantics import notation
 from semantics.expectation import Expectation, Outcome
 from semantics.history import Again, History, Restarted, Scaled, Struck, Undecided, Unseen
-from semantics.notation import print_row, print_step, print_time
+from semantics.notation import print_figure, print_row, print_step
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit
 from semantics.rows import Row, names_ids, sort_key, without_ids
@@ -131,7 +132,7 @@ def tell(
                 and declaration.rules.sink is Sink.AT_LEAST_ONCE,
                 observed=shown is not None,
                 contract_wm=contract[number].wm,
-                engine_wm=predicted[number].wm if told is None else told,
+                engine_wm=told if isinstance(told, int) else predicted[number].wm,
             )
         )
     return Story(
@@ -222,14 +223,14 @@ def _lines(
     )
 
 
-def _figures(named: Mapping[str, int | None], predicted: StepResult, seen: Observed | None) -> tuple[Figure, ...]:
+def _figures(named: Mapping[str, notation.Figure], predicted: StepResult, seen: Observed | None) -> tuple[Figure, ...]:
     figures = []
     for name, demanded in named.items():
         told = None if seen is None else seen.figures.get(name)
-        if name == "state" and told is not None:
+        if name == "state" and isinstance(told, int):
             told -= predicted.sentinels
         answers = (demanded, getattr(predicted, name), told)
-        want, expect, saw = (print_time(a) if name == "wm" else "not told" if a is None else str(a) for a in answers)
+        want, expect, saw = (print_figure(name, answer) for answer in answers)
         figures.append(
             Figure(name=name, demanded=want, predicted=expect, observed=None if seen is None else saw),
         )

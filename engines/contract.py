@@ -32,6 +32,7 @@ class Message:
     timestamp_ms: int | None = None
     offset: int = -1
     """Set on what was read."""
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Log(Protocol):

@@ -14,7 +14,7 @@ from engines.errors import CorruptRun
 from semantics import history, rows
 from semantics.history import Entry, History
 
-SCHEMA = 1
+SCHEMA = 2
 _ENTRIES: Mapping[str, type] = {kind.__name__: kind for kind in typing.get_args(history.Entry)}
 _ROWS: Mapping[str, type] = {kind.__name__: kind for kind in typing.get_args(rows.Row)}
 
@@ -73,6 +73,8 @@ def _entry(fields: dict[str, Any]) -> Entry:
         fields["row"] = _row(fields["row"])
     if "rows" in fields:
         fields["rows"] = tuple(_row(row) for row in fields["rows"])
+    if "letters" in fields:
+        fields["letters"] = tuple(history.Letter(**letter) for letter in fields["letters"])
     if "killed" in fields:
         fields["killed"] = tuple(fields["killed"])
     entry: Entry = kind(**fields)

@@ -68,6 +68,8 @@ class _Part:
     job: Job
     decode: Callable[[bytes], Row]
     ends: dict[Place, int] = field(default_factory=dict)
+    sent: dict[tuple[str, int, int], tuple[int, bytes | None]] = field(default_factory=dict)
+    """Topic, partition, offset -> the step in which it was sent, and its value."""
     read: dict[Place, int] = field(default_factory=dict)
     entries: list[seen.Entry] = field(default_factory=list)
     done: bool = False
@@ -233,6 +235,8 @@ class Player:
             part, step, input = owners[place]
             part.ends[place] = end
             first = end - len(batches[place])
+            for offset, message in enumerate(batches[place], first):
+                part.sent[*place, offset] = step, message.value
             self._record(part, seen.Sent(step=step, input=input, partition=place[1], first=first, end=end))
 
     async def _read(self, playing: Sequence[_Play], answers: Mapping[str, Settled]) -> None:
@@ -284,8 +288,9 @@ class Player:
                     for message in messages for row in self._rows(part, message)]  # fmt: skip
             if rest:
                 self._record(part, seen.Unseen(rows=tuple(rest)))
-            dead = sum(len(messages) for (topic, _), messages in found.items() if topic == part.job.dead_letters)
-            self._record(part, seen.DeadLetters(found=dead))
+            dead = [_letter(part, message) for (topic, _), messages in found.items() if topic == part.job.dead_letters
+                    for message in messages]  # fmt: skip
+            self._record(part, seen.DeadLetters(letters=tuple(dead)))
 
     async def _stable(self, places: Sequence[Place]) -> Mapping[Place, int]:
         """Return the ends once nothing stands open behind them: a commit returns before its markers are written."""
@@ -327,6 +332,21 @@ def _events(part: _Part, step: int) -> tuple[Event | Raw, ...]:
         case Flush(time_us):
             return tuple(sentinel(i, p, time_us) for i in part.job.inputs for p in range(part.job.partitions))
     return ()
+
+
+def _letter(part: _Part, message: Message) -> seen.Letter:
+    """Hold a dead letter against the record that it names."""
+    said = {name: (value or b"").decode(errors="replace") for name, value in message.headers}
+    topic, partition, offset = (said.get(name, "") for name in ("topic", "partition", "offset"))
+    where = (topic, int(partition), int(offset)) if partition.isdecimal() and offset.isdecimal() else ("", 0, 0)
+    step, value = part.sent.get(where, (None, None))
+    input = next((name for name, inputs in part.job.inputs.items() if inputs == topic), topic or "?")
+    return seen.Letter(
+        reason=said.get("reason", ""),
+        record=f"{input}/{partition or '?'}@{offset or '?'}",
+        step=step,
+        intact=step is not None and message.value == value,
+    )
 
 
 def _ending(part: _Part, error: Exception) -> seen.Entry:

@@ -17,7 +17,7 @@ from typing import assert_never
 
 import msgspec
 
-from engines.contract import Message
+from engines.contract import Message, Place
 from semantics.pipeline import Aggregate, Join, Pipeline
 from semantics.rows import EventRow, PairRow, Ref, Row, Value, ValueRow, Values, WindowRow
 from semantics.time import T0_US
@@ -80,6 +80,12 @@ def encode_row(row: Row) -> Message:
         case _:
             assert_never(row)
     return Message(None if row.key is None else row.key.encode(), _encode(fields))
+
+
+def dead_letter(reason: str, place: Place, offset: int, value: bytes) -> Message:
+    """Return the record that says of another one why it could not be used."""
+    said = {"reason": reason, "topic": place[0], "partition": f"{place[1]}", "offset": f"{offset}"}
+    return Message(None, value, headers=tuple((name, word.encode()) for name, word in said.items()))
 
 
 def row_decoder(pipeline: Pipeline) -> Callable[[bytes], Row]:

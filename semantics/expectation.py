@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TypeAlias
 
 from semantics.errors import InvalidTimeline
-from semantics.notation import parse_demand, parse_step, print_row
+from semantics.notation import Figure, parse_demand, parse_step, print_row
 from semantics.pipeline import (
     Aggregate,
     Hopping,
@@ -27,8 +27,9 @@ class Demand:
     """What one step must show: its rows as a multiset, and those of the figures that are named."""
 
     rows: tuple[Row, ...] = ()
-    figures: Mapping[str, int | None] = field(default_factory=dict)
-    """`wm` (microseconds from T0, None for "no watermark"), `state`, `late`, `dup`, `dead`: compared where named."""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    """`wm` (microseconds from T0, None for "no watermark"), `state`, `late`, `dup`, and `dead`, the reasons of dead
+    letters: compared where named."""
 
 
 Outcome: TypeAlias = tuple[Demand, ...]

@@ -100,10 +100,23 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetters:
-    """What the dead-letter topic held after the graceful stop, counted by a reader of our own."""
+class Letter:
+    """A dead letter: why it is one, and the record that it says it was."""
 
-    found: int
+    reason: str
+    record: str
+    """input/partition@offset, as far as it tells."""
+    step: int | None
+    """In which that record was sent; None: nothing was sent there."""
+    intact: bool
+    """Whether it holds that record's value, byte by byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """What the dead-letter topic held after the graceful stop, read by a reader of our own."""
+
+    letters: tuple[Letter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
     event   key#id=value@time/partition     a@5   a=7@5   L:a@5   a@5/1   ~@5   a@~   a@+1h   a@-5   a@0.000001
     row     a[0,10)=2   a[0,10){n=2 sum=9}   a=3   a=[3,~]   a=3.5   a@5   a#e1@5   a(0,5)   a(0#e1,5#e2)   a(0,_)
-    figure  wm:10   wm:~   state:2   late:1   dup:1   dead:1
+    figure  wm:10   wm:~   state:2   late:1   dup:1   dead:0   dead:future,2*late
 
 Times are offsets from T0; without a unit, seconds. `~` is null, `_` is missing. What parses, prints back the same.
 """
@@ -10,9 +10,10 @@ Times are offsets from T0; without a unit, seconds. `~` is null, `_` is missing.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from semantics.errors import InvalidNotation
 from semantics.rows import EventRow, PairRow, Ref, Row, Value, ValueRow, Values, WindowRow
@@ -27,6 +28,11 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _UNIT = re.compile(r"us|ms|s|m|h|d")
 _COUNT = re.compile(r"\d+")
 FIGURES = ("wm", "state", "late", "dup", "dead")
+REASONS = ("bad_record", "no_time", "future", "late")
+"""Why a record is a dead letter: it cannot be read; it has no time where one is needed; it is further ahead than its
+source allows; it is late, and its source keeps such."""
+Figure: TypeAlias = int | tuple[str, ...] | None
+"""A count, a watermark, or the reasons of dead letters in order of the alphabet."""
 
 
 def parse_step(text: str, number: int) -> tuple[Send, int]:
@@ -41,10 +47,10 @@ def parse_step(text: str, number: int) -> tuple[Send, int]:
     return Send(tuple(events)), number
 
 
-def parse_demand(strings: Sequence[str]) -> tuple[tuple[Row, ...], dict[str, int | None]]:
+def parse_demand(strings: Sequence[str]) -> tuple[tuple[Row, ...], dict[str, Figure]]:
     """Parse what one step must show: rows and figures, one or more to a string."""
     rows: list[Row] = []
-    figures: dict[str, int | None] = {}
+    figures: dict[str, Figure] = {}
     for text in strings:
         scan = _Scanner(text)
         while scan.token():
@@ -58,7 +64,7 @@ def parse_demand(strings: Sequence[str]) -> tuple[tuple[Row, ...], dict[str, int
             if name in figures:
                 scan.fail(f"{name} is named twice")
             scan.at = figure.end()
-            figures[name] = scan.time() if name == "wm" else int(scan.take(_COUNT, "a count"))
+            figures[name] = _figure(scan, name)
     return tuple(rows), figures
 
 
@@ -102,6 +108,16 @@ def print_row(row: Row) -> str:
             return f"{key}{_print_values(values)}"
         case PairRow(_, left, right):
             return f"{key}({_print_ref(left)},{_print_ref(right)})"
+
+
+def print_figure(name: str, value: Figure) -> str:
+    """Print what a figure is, as it is written in a demand behind its name."""
+    if isinstance(value, tuple):
+        counts = Counter(value).items()
+        return ",".join(f"{count}*{reason}" if count > 1 else reason for reason, count in counts) or "0"
+    if name == "wm":
+        return print_time(value)
+    return "not told" if value is None else str(value)
 
 
 def print_time(time_us: int | None) -> str:
@@ -231,6 +247,33 @@ def _row(scan: _Scanner) -> Row:
         value = scan.value()
     scan.must("@")
     return EventRow(key, id, value, scan.time())
+
+
+def _figure(scan: _Scanner, name: str) -> Figure:
+    match name:
+        case "wm":
+            return scan.time()
+        case "dead":
+            return _reasons(scan)
+        case _:
+            return int(scan.take(_COUNT, "a count"))
+
+
+def _reasons(scan: _Scanner) -> tuple[str, ...]:
+    reasons: list[str] = []
+    while not reasons or scan.next_is(","):
+        count = int(scan.take(_COUNT, "a count")) if _COUNT.match(scan.text, scan.at) else 1
+        if not count:
+            break
+        if count > 1:
+            scan.must("*", "'*' and why these are dead letters")
+        start = scan.at
+        reason = scan.take(_NAME, "why it is a dead letter")
+        if reason not in REASONS:
+            scan.at = start
+            scan.fail(f"no reason {reason!r}; there are {', '.join(REASONS)}")
+        reasons += [reason] * count
+    return tuple(sorted(reasons))
 
 
 def _values(scan: _Scanner) -> Values:

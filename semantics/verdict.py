@@ -17,7 +17,7 @@ from typing import Any
 
 from semantics.expectation import Demand, Expectation, Outcome
 from semantics.history import Again, DeadLetters, History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
-from semantics.notation import print_row
+from semantics.notation import Figure, print_row
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import Aggregate, Emit, Pipeline
 from semantics.rows import Row, names_ids, without_ids
@@ -69,7 +69,7 @@ class Observed:
     """What one step showed: rows in the order of the log, figures where the engine tells them."""
 
     rows: tuple[Row, ...]
-    figures: dict[str, int | None]
+    figures: dict[str, Figure]
     struck: str = ""
     """The crash point at which a kill struck."""
 
@@ -127,7 +127,13 @@ def _odd_end(history: History) -> str:
     if unseen:
         return f"came out only after the last step had settled: {' '.join(map(print_row, unseen))}"
     told = [entry.dead for entry in history.entries if isinstance(entry, Settled)]
-    found = sum(entry.found for entry in history.entries if isinstance(entry, DeadLetters))
+    letters = [letter for entry in history.entries if isinstance(entry, DeadLetters) for letter in entry.letters]
+    for letter in letters:
+        if letter.step is None:
+            return f"a dead letter says that it was {letter.record}, where nothing was sent"
+        if not letter.intact:
+            return f"the dead letter of {letter.record} is not that record as it came"
+    found = len(letters)
     struck = any(isinstance(entry, Struck) for entry in history.entries)
     known = [dead for dead in told if dead is not None]
     if not struck and len(known) == len(told) and sum(known) != found:
@@ -138,20 +144,24 @@ def _odd_end(history: History) -> str:
 def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
     """Return what each step of the script showed."""
     rows: dict[int, list[Seen]] = defaultdict(list)
-    figures: dict[int, dict[str, int | None]] = defaultdict(dict)
+    figures: dict[int, dict[str, Figure]] = defaultdict(dict)
+    dead: dict[int, list[str]] = defaultdict(list)
     struck: dict[int, str] = {}
     for entry in history.entries:
         match entry:
             case Seen(step=step):
                 rows[step].append(entry)
-            case Settled(step=step, watermark_us=wm, late=late, dup=dup, dead=dead, state=state):
-                figures[step] = {"wm": wm, "late": late, "dup": dup, "dead": dead, "state": state}
+            case Settled(step=step, watermark_us=wm, late=late, dup=dup, state=state):
+                figures[step] = {"wm": wm, "late": late, "dup": dup, "state": state}
             case Struck(step=step, point=point):
                 struck[step] = point
+            case DeadLetters(letters=letters):
+                for letter in letters:
+                    dead[letter.step or 0].append(letter.reason)
     return tuple(
         Observed(
             tuple(seen.row for seen in sorted(rows[step], key=lambda seen: (seen.partition, seen.offset))),
-            figures[step],
+            figures[step] | {"dead": tuple(sorted(dead[step]))},
             struck.get(step, ""),
         )
         for step in range(len(expectation.timeline))
@@ -199,7 +209,7 @@ def _without_sentinels(observed: Sequence[Observed], predictions: Iterable[Predi
     own: list[Observed] = []
     for seen, steps in zip(observed, zip(*predictions, strict=True), strict=True):
         state, sentinels = seen.figures.get("state"), {step.sentinels for step in steps}
-        if state is not None and len(sentinels) == 1:
+        if isinstance(state, int) and len(sentinels) == 1:
             seen = replace(seen, figures={**seen.figures, "state": state - sentinels.pop()})
         own.append(seen)
     return tuple(own)
@@ -221,13 +231,13 @@ def _demanded(expectation: Expectation) -> list[tuple[Prediction, list[set[str]]
     for outcome in expectation.demand:
         named = [set(demand.figures) for demand in outcome]
         contract = [p for p in predict(pipeline, expectation.timeline, CONTRACT) if _demands(pipeline, outcome, p)]
-        alone = tuple(StepResult(rows=demand.rows, **_figures(demand.figures)) for demand in outcome)
+        alone = tuple(StepResult(rows=demand.rows, **_filled(demand.figures)) for demand in outcome)
         full += [(prediction, named) for prediction in contract or [alone]]
     return full
 
 
-def _figures(named: Mapping[str, int | None]) -> dict[str, Any]:
-    return {"wm": None, "late": 0, "dup": 0, "dead": 0, "state": 0, **named}
+def _filled(named: Mapping[str, Figure]) -> dict[str, Any]:
+    return {"wm": None, "late": 0, "dup": 0, "dead": (), "state": 0, **named}
 
 
 def _closest(
@@ -295,7 +305,7 @@ def _first_wrong(
     for number, (seen, step) in enumerate(zip(observed, prediction, strict=True)):
         loose = sink is Sink.AT_LEAST_ONCE and bool(seen.struck)
         compare = _updates_match if _updates(pipeline) else _rows_match
-        if not compare(seen.rows, step.rows, loose) or not _figures_equal(seen.figures, step, named[number]):
+        if not compare(seen.rows, step.rows, loose) or not _figures_equal(seen.figures, step, named[number], loose):
             return number
     return None
 
@@ -323,8 +333,13 @@ def _subsequence(rows: Iterable[Row], had: Iterator[Row]) -> bool:
     return all(any(row == other for other in had) for row in rows)
 
 
-def _figures_equal(figures: Mapping[str, int | None], step: StepResult, named: set[str]) -> bool:
-    return all(figures.get(name) == getattr(step, name) for name in named)
+def _figures_equal(figures: Mapping[str, Figure], step: StepResult, named: set[str], loose: bool = False) -> bool:
+    def equal(told: Figure | None, expected: Figure) -> bool:
+        if loose and isinstance(told, tuple) and isinstance(expected, tuple):
+            return set(told) == set(expected)
+        return told == expected
+
+    return all(equal(figures.get(name), getattr(step, name)) for name in named)
 
 
 def _updates(pipeline: Pipeline) -> bool:

@@ -169,6 +169,7 @@ class KafkaLog:
                         partition,
                         on_delivery=delivered,
                         timestamp=message.timestamp_ms or 0,
+                        headers=list(message.headers),
                     )
         # Records of an unknown topic wait aside, and are moved into their partition one by one when its leader is
         # known: were the flush on by then, the sender could take a part of them.

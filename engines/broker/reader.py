@@ -90,9 +90,16 @@ class Reader:
         end = ranges[place][1]
         if error is None:
             if offset < end:
-                found[place].append(Message(fetched.key(), fetched.value(), fetched.timestamp()[1], offset))
+                found[place].append(
+                    Message(fetched.key(), fetched.value(), fetched.timestamp()[1], offset, _headers(fetched))
+                )
             offset += 1
         if offset >= end:
             positions.pop(place, None)
         elif place in positions:
             positions[place] = offset
+
+
+def _headers(fetched: Fetched) -> tuple[tuple[str, bytes], ...]:
+    said = fetched.headers()
+    return tuple((name, value) for name, value in said if isinstance(value, bytes)) if isinstance(said, list) else ()

@@ -233,8 +233,8 @@ class Program:
         for record in records:
             try:
                 event = _decode(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
-            except (msgspec.DecodeError, TypeError) as error:
-                self._dead(name, record, "bad_record" if isinstance(error, msgspec.ValidationError) else "bad_json")
+            except (msgspec.DecodeError, TypeError):
+                self._dead(name, record, "bad_record")
                 continue
             time = event.t
             if time is None and needs_time:

@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import msgspec
@@ -39,7 +39,7 @@ from engines.contract import (
 from engines.errors import UnsupportedPipeline
 from engines.reference import bugs, declaration
 from engines.reference.declaration import NO_CRASH
-from engines.wire import encode_row
+from engines.wire import dead_letter, encode_row
 from semantics.errors import WeirError
 from semantics.oracle import Machine, Parts, Task
 from semantics.pipeline import Absence, Timer, nodes, sources
@@ -52,6 +52,8 @@ PAUSE_S = 0.01
 find two updates of one key among 10 000 within a second at 2000 events a second, too short to slow down a script."""
 MOST_IN_ROUND = 1000
 """Records of one partition in a round, and rows in one append: they fit the broker's 1 MiB batch."""
+
+NOTHING: Mapping[int, int] = MappingProxyType({})
 
 log_to = logging.getLogger(__name__)
 
@@ -109,13 +111,18 @@ class _Work:
         topic, lane = place
         raws = [Raw(message.value or b"", self._input_of[topic], lane) for message in messages]
         self._idle_at[place] = self._patient_until(place)
-        return self._said(self.machine.feed(lane, raws), lane)
+        came = {id(raw): message.offset for raw, message in zip(raws, messages, strict=True)}
+        return self._said(self.machine.feed(lane, raws), lane, came)
 
-    def _said(self, task: Task, lane: int) -> dict[Place, list[Message]]:
-        """Take from a task what it said; dead letters are of that lane."""
+    def _said(self, task: Task, lane: int, came: Mapping[int, int] = NOTHING) -> dict[Place, list[Message]]:
+        """Take from a task what it said; dead letters are of that lane, and of records with these offsets."""
         appended: dict[Place, list[Message]] = {
             (self.job.output, task.lanes[0]): [encode_row(row) for row in task.rows],
-            (self.job.dead_letters, lane): [Message(None, raw.value) for raw, _ in task.dead if isinstance(raw, Raw)],
+            (self.job.dead_letters, lane): [
+                dead_letter(reason, (self.job.inputs[raw.input], lane), came[id(raw)], raw.value)
+                for raw, reason in task.dead
+                if isinstance(raw, Raw)
+            ],
         }
         self.late += task.late
         self.dup += task.dup

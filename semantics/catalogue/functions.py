@@ -148,7 +148,7 @@ EXPECTATIONS = [
         "where first and last are asked for, an event without event time is a dead letter, clock or not",
         pipeline=_running(*_ENDS),
         timeline=script("a=7@~", "a=1@1"),
-        demand=after(["dead:1", "state:0"], ["a{first=1 last=1}"]),
+        demand=after(["dead:no_time", "state:0"], ["a{first=1 last=1}"]),
         because="First in a time that it does not have is a guess.",
     ),
 ]

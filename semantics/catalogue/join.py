@@ -239,7 +239,7 @@ EXPECTATIONS = [
         "a row without event time is a dead letter, and nothing is kept of it",
         pipeline=_LEFT,
         timeline=script("L:a@~ L:a@0", "R:a@3", "L:x@60", "R:y@60"),
-        demand=after(["dead:1", "state:1"], ["a(0,3)"], [], ["state:2"]),
+        demand=after(["dead:no_time", "state:1"], ["a(0,3)"], [], ["state:2"]),
         because="What has no time is never over: it would wait for a partner for ever.",
     ),
 ]

@@ -168,7 +168,7 @@ EXPECTATIONS = [
         "where it is asked for, an event that is late behind a new key is a dead letter as well",
         pipeline=_LATE,
         timeline=script("a#x@1 b#u@2/1", "a#x@30 b#u@31/1", "a#u@5 a#x@32", "b#x@3/1"),
-        demand=after([], ["x[0,10)=1", "u[0,10)=1"], ["late:1", "dead:1"], ["late:1", "dead:1"]),
+        demand=after([], ["x[0,10)=1", "u[0,10)=1"], ["late:1", "dead:late"], ["late:1", "dead:late"]),
         because="Which record was too late is known where time is, far from where the record came in.",
     ),
     Expectation(
@@ -176,7 +176,7 @@ EXPECTATIONS = [
         "that time has come too far for an event behind a new key is known after a restart without the disk",
         pipeline=_LATE,
         timeline=script("a#x@1 b#u@2/1", "a#x@30 b#u@31/1", Restart(wipe_state=True), "a#u@5 b#x@3/1"),
-        demand=after([], ["x[0,10)=1", "u[0,10)=1"], [], ["late:2", "dead:2"]),
+        demand=after([], ["x[0,10)=1", "u[0,10)=1"], [], ["late:2", "dead:2*late"]),
         because="An event that is late must not be in time because somebody deployed.",
     ),
 ]

@@ -121,7 +121,7 @@ EXPECTATIONS = [
         "an event without event time goes to the dead letters, and is counted",
         pipeline=_count(delay=0, size=10),
         timeline=script("a@1 a@~", "z@60"),
-        demand=after(["dead:1"], ["a[0,10)=1"]),
+        demand=after(["dead:no_time"], ["a[0,10)=1"]),
         because="A record that vanishes without a trace is found by the auditor, not by you.",
         core=True,
     ),
@@ -130,7 +130,7 @@ EXPECTATIONS = [
         "nulls among several event times: the good ones count, each bad one is a dead letter",
         pipeline=_count(delay=0, size=10),
         timeline=script("a@~ a@1 b@~ a@2", "z@60"),
-        demand=after(["dead:2"], ["a[0,10)=2"]),
+        demand=after(["dead:2*no_time"], ["a[0,10)=2"]),
         because="In = accepted + late + dead letters: the account must close.",
     ),
     Expectation(

@@ -53,7 +53,8 @@ class StepResult:
     late: int | None
     """The sentinels that came late too. None: the engine does not count."""
     dup: int
-    dead: int
+    dead: tuple[str, ...]
+    """Why each dead letter is one, in order of the alphabet."""
     state: int
     """Rows of state, without the sentinel's."""
     sentinels: int = 0
@@ -110,7 +111,7 @@ def _predict(
             begun = _hushed(task, step, number) if isinstance(step, Idle) else [task]
             for end in (end for task in begun for end in _ends(task, chunks, number, arrange, forgets_at, fault)):
                 if isinstance(end, Failed):
-                    failed = StepResult((), None, 0, 0, 0, 0, failed=str(end))
+                    failed = StepResult((), None, 0, 0, (), 0, failed=str(end))
                     ended |= {(*past, *(failed,) * (len(timeline) - len(past))) for past in pasts}
                 else:
                     result = _result(end, arrange)
@@ -203,7 +204,7 @@ def _orders(
                 yield failed
                 continue
             if left != start or rest:
-                mark = rest, moment, there.dump(), arrange(there.rows), there.late, there.dup, len(there.dead)
+                mark = rest, moment, there.dump(), arrange(there.rows), there.late, there.dup, _reasons(there)
                 if mark in met:
                     continue
                 met.add(mark)
@@ -287,10 +288,14 @@ def _result(task: Task, arrange: _Arrange) -> StepResult:
         wm=task.mark.watermark,
         late=None if task.rules.late_count is LateCount.NONE else task.late,
         dup=task.dup,
-        dead=len(task.dead),
+        dead=_reasons(task),
         state=held.count(False),
         sentinels=held.count(True),
     )
+
+
+def _reasons(task: Task) -> tuple[str, ...]:
+    return tuple(sorted(reason for _, reason in task.dead))
 
 
 def _together(results: Sequence[StepResult], arrange: _Arrange) -> StepResult:
@@ -305,7 +310,7 @@ def _together(results: Sequence[StepResult], arrange: _Arrange) -> StepResult:
         wm=None if None in marks else min(mark for mark in marks if mark is not None),
         late=None if None in late else sum(count for count in late if count is not None),
         dup=sum(result.dup for result in results),
-        dead=sum(result.dead for result in results),
+        dead=tuple(sorted(reason for result in results for reason in result.dead)),
         state=sum(result.state for result in results),
         sentinels=sum(result.sentinels for result in results),
     )

@@ -35,7 +35,7 @@ def parse(raw: Raw) -> Event | str:
     try:
         fields = json.loads(raw.value)
     except (ValueError, RecursionError):
-        return "bad_json"
+        return "bad_record"
     match fields:
         case {"v": int(value)} if value in _INT64 and not isinstance(value, bool):
             key, id, time_us = fields.get("k"), fields.get("i"), fields.get("t")

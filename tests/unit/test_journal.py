@@ -12,6 +12,7 @@ from semantics.history import (
     Again,
     DeadLetters,
     Entry,
+    Letter,
     NotRun,
     Refused,
     Restarted,
@@ -38,7 +39,7 @@ ENTRIES: list[Entry] = [
     NotRun(support="unsupported", reason="cited"),
     Undecided(step=2, reason="deadline"),
     Unseen(rows=(ValueRow("a", (("n", 1),)),)),
-    DeadLetters(found=2),
+    DeadLetters(letters=(Letter(reason="late", record="in/0@3", step=1, intact=True),)),
 ]
 
 

@@ -106,9 +106,9 @@ def test_events_are_numbered_through_the_script() -> None:
 
 
 def test_figures_stand_beside_rows() -> None:
-    assert parse_demand(["a=3 late:1", "wm:~ state:2 dead:0"]) == (
+    assert parse_demand(["a=3 late:1", "wm:~ state:2 dead:2*late,future"]) == (
         (ValueRow("a", (("", 3),)),),
-        {"late": 1, "wm": None, "state": 2, "dead": 0},
+        {"late": 1, "wm": None, "state": 2, "dead": ("future", "late", "late")},
     )
 
 
@@ -136,6 +136,8 @@ def test_a_wrong_event_is_pointed_at(text: str, problem: str, at: int) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "at"),
     [
+        ("dead:2", "expected '*'", 6),
+        ("dead:late,lost", "no reason 'lost'", 10),
         ("a[0,10", "expected ')'", 6),
         ("a[0,10)", "expected '{'", 7),
         ("a[~,10)=1", "expected a time, not null", 2),

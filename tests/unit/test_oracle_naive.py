@@ -82,7 +82,7 @@ def final_rows(pipeline: Pipeline, timeline: Timeline, rules: Rules) -> list[Cou
     """Return the rows of whole scripts, one Counter a possible outcome; all of them clean."""
     predictions = predict(pipeline, timeline, rules)
     for prediction in predictions:
-        assert all(step.late == step.dead == 0 for step in prediction)
+        assert not any(step.late or step.dead for step in prediction)
         if isinstance(timeline[-1], Flush):
             assert prediction[-1].state == 0
     return [Counter(row for step in prediction for row in step.rows) for prediction in predictions]

@@ -123,7 +123,7 @@ def history(id: str, *rows_at_the_end: Row) -> list[Entry]:
         if number == len(timeline) - 1:
             entries += [Seen(step=number, row=row, partition=0, offset=at) for at, row in enumerate(rows_at_the_end)]
         entries.append(Settled(step=number, watermark_us=None, late=None, dead=None, state=None))
-    return [*entries, DeadLetters(found=0)]
+    return [*entries, DeadLetters()]
 
 
 def window(key: str | None, start_s: int, end_s: int, count: int) -> WindowRow:

@@ -14,6 +14,7 @@ from semantics.history import (
     DeadLetters,
     Entry,
     History,
+    Letter,
     NotRun,
     Refused,
     Seen,
@@ -51,7 +52,7 @@ def history(
             entries.append(Seen(step=number, row=_named(expectation, row), partition=0, offset=offset))
             offset += 1
         entries.append(Settled(step=number, watermark_us=None, late=None, dead=None, state=None))
-    return History(expectation.id, "some", (*entries, *extra, DeadLetters(found=0)))
+    return History(expectation.id, "some", (*entries, *extra, DeadLetters()))
 
 
 def _named(expectation: Expectation, row: Row) -> Row:
@@ -165,16 +166,31 @@ def test_a_record_that_ends_early_is_undecided() -> None:
         assert judge(SESSION, CONTRACT, History("SW-07", "some", whole.entries[:cut])).value is Value.UNKNOWN
 
 
-def test_dead_letters_are_counted_on_their_topic() -> None:
+NO_TIME = Letter(reason="no_time", record="in/0@0", step=0, intact=True)
+
+
+@pytest.mark.parametrize(
+    ("letters", "value"),
+    [
+        ([NO_TIME], Value.HOLDS),
+        ([], Value.BROKEN),
+        ([NO_TIME, NO_TIME], Value.BROKEN),
+        ([replace(NO_TIME, reason="late")], Value.BROKEN),
+        ([replace(NO_TIME, step=1)], Value.BROKEN),
+        ([replace(NO_TIME, step=None, record="in/0@9")], Value.BROKEN),
+        ([replace(NO_TIME, intact=False)], Value.BROKEN),
+    ],
+    ids=["good", "none", "twice", "another reason", "another record", "no record", "altered"],
+)
+def test_dead_letters_are_judged_by_what_they_say(letters: list[Letter], value: Value) -> None:
     null_time = find("WM-12")
     entries: list[Entry] = [
         Settled(step=0, watermark_us=None, late=0, dead=1, state=1),
         Seen(step=1, row=_named(null_time, rows("a[0,10)=1")[0]), partition=0, offset=0),
         Settled(step=1, watermark_us=None, late=0, dead=0, state=1),
     ]
-    for found, value in ((1, Value.HOLDS), (0, Value.BROKEN), (2, Value.BROKEN)):
-        seen = History("WM-12", "some", (*entries, DeadLetters(found=found)))
-        assert judge(null_time, CONTRACT, seen).value is value
+    seen = History("WM-12", "some", (*entries, DeadLetters(letters=tuple(letters))))
+    assert judge(null_time, CONTRACT, seen).value is value
 
 
 def test_a_second_play_is_told() -> None:
@@ -206,7 +222,7 @@ def test_figures_are_compared_where_the_demand_names_them() -> None:
     entries = [
         Settled(step=n, watermark_us=w, late=7, dead=7, state=7) for n, w in enumerate([10**7, 10**7, 15 * 10**6])
     ]
-    end = DeadLetters(found=21)
+    end = DeadLetters(letters=tuple(replace(NO_TIME, step=n // 7) for n in range(21)))
     assert judge(watermark, CONTRACT, History("WM-01", "some", (*entries, end))).value is Value.HOLDS
     wrong = replace(entries[1], watermark_us=3)
     found = judge(watermark, CONTRACT, History("WM-01", "some", (entries[0], wrong, entries[2], end)))

@@ -22,6 +22,7 @@ HEAD = 44
 STEP = 64
 """Left of the axis: "step 12"."""
 ANSWER = 84
+"""The width of a column of answers, at least."""
 MOST_INSTANTS = 60
 MOST_LINES = 12
 """Rows of a step; more are counted."""
@@ -54,9 +55,12 @@ class _Drawing:
             x += 2 * half
         self.rows_at = x + 16
         texts = [plain(line.text, 40) for scene in story.scenes for line in scene.lines[:MOST_LINES]]
-        self.answers_at = self.rows_at + max(map(width, [*texts, "watermark"])) + 16
+        figures = [figure for scene in story.scenes for figure in scene.figures]
+        self.answers_at = self.rows_at + max(map(width, [*texts, "watermark", *map(_name, figures)])) + 16
         self.answers = ("demanded", "predicted", "observed") if story.played else ("demanded", "predicted")
-        self.width = self.answers_at + ANSWER * len(self.answers)
+        told = [text for figure in figures for text in (figure.demanded, figure.predicted, figure.observed or "")]
+        self.answer = max(ANSWER, *(width(text) + 12 for text in ["", *told]))
+        self.width = self.answers_at + self.answer * len(self.answers)
 
     def picture(self) -> Picture:
         marks = [("contract", [scene.contract_wm for scene in self.story.scenes])]
@@ -141,9 +145,8 @@ class _Drawing:
     def _figure(self, figure: Figure) -> None:
         told = [figure.demanded, figure.predicted, *([] if figure.observed is None else [figure.observed])]
         style = "agreed" if told[-1] == told[0] else "extra"
-        name = {"wm": "watermark", "dup": "duplicates", "dead": "dead letters"}.get(figure.name, figure.name)
         answers = [Text(self._answer(n), self.at + 14, value, style, "middle") for n, value in enumerate(told)]
-        self._put(Text(self.rows_at, self.at + 14, name, style), *answers)
+        self._put(Text(self.rows_at, self.at + 14, _name(figure), style), *answers)
 
     def _row(self, row: Row, style: str) -> Iterator[Shape]:
         y = self.at + 10
@@ -176,7 +179,11 @@ class _Drawing:
             yield Track(tuple(points), f"wm {kind}")
 
     def _answer(self, number: int) -> float:
-        return self.answers_at + ANSWER * (number + 0.5)
+        return self.answers_at + self.answer * (number + 0.5)
+
+
+def _name(figure: Figure) -> str:
+    return {"wm": "watermark", "dup": "duplicates", "dead": "dead letters"}.get(figure.name, figure.name)
 
 
 def _count(count: int) -> str:

@@ -115,6 +115,11 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
+    def rejoin(self) -> None:
+        """Ask the group whose the partitions are: a rebalance follows, of this member at least."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        self._thread.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
     def end(self, place: TopicPartition) -> tuple[float, int]:
         """Return when the broker last said where a partition ends, in seconds since 1970, and that offset."""
         state = self._state(place)

@@ -2,7 +2,8 @@
 
 The order of a rebalance is the protocol: at revoke every task commits and pauses; when the rebalance is complete, and
 before Faust seeks to the committed offsets, tasks that are not ours any more close, new ones open (producers first,
-which ends what a dead predecessor left open; then the stores are brought up to date), and all resume.
+which ends what a dead predecessor left open; then the stores are brought up to date), and all resume. A task that is
+lost is opened here and nowhere else: who was refused has heard of the group whose it is before it refuses others.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.standby import Standbys
 from engines.faust.store import Caches, Store
 from engines.faust.task import Surroundings, Task, die
-from engines.faust.writer import Plain, Writer
+from engines.faust.writer import Migrated, Plain, Writer
 
 _DAY_S = 86_400.0
 HEARTBEAT_S = 0.5
@@ -85,6 +86,7 @@ class Runtime:
             end=lambda topic, partition: self.app.consumer.end(TP(topic, partition)),
             past=lambda topic, partition, offset: self.app.consumer.past(TP(topic, partition), offset),
             committed=self._moved.set,
+            lost=self._rejoin,
             points=self.points,
         )
 
@@ -98,7 +100,7 @@ class Runtime:
 
     def of(self, job: str) -> list[Task]:
         """Return the job's tasks, of all stages."""
-        return [task for task in self.tasks.values() if task.stage.job == job]
+        return [task for task in self.tasks.values() if task.stage.job == job and not task.lost]
 
     def busy(self) -> int:
         """Return how many tasks have work at hand."""
@@ -172,7 +174,7 @@ class Runtime:
             assigned = {(place.topic, place.partition) for place in self.app.consumer.assignment()}
             wanted = dict(self._wanted(assigned))
             await self._standbys.stop()
-            leaving = [self.tasks.pop(key) for key in [*self.tasks] if key not in wanted]
+            leaving = [self.tasks.pop(key) for key, task in [*self.tasks.items()] if key not in wanted or task.lost]
             await asyncio.gather(*(task.close() for task in leaving))
             opened = await self._open({key: stage for key, stage in wanted.items() if key not in self.tasks})
             for task in self.tasks.values():
@@ -257,7 +259,11 @@ class Runtime:
     async def _commit_offsets(self, positions: Mapping[TopicPartition, int]) -> None:
         offsets = {TP(place.topic, place.partition): offset for place, offset in positions.items()}
         if not await self.app.consumer._commit(offsets):
-            raise EngineFailed("The group did not take our offsets: it has rebalanced without us.")
+            raise Migrated("The group did not take our offsets: it has rebalanced without us.")
+
+    def _rejoin(self) -> None:
+        self._steady = False
+        self.app.consumer.rejoin()
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
         await self.app.consumer.seek_wait({TP(topic, partition): offset})

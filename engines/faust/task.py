@@ -1,14 +1,17 @@
 """A partition task: one stage of a job on one partition of its inputs. Takes chunks in custody, processes, commits.
 
 Everything happens under one lock. A chunk is taken only if it was fetched in this generation and begins at the task's
-own position, which is committed with the outputs: a lost or a repeated chunk cannot pass unseen. Any error ends the
-process, because a half-open transaction cannot be continued, only aborted.
+own position, which is committed with the outputs: a lost or a repeated chunk cannot pass unseen. A half-open
+transaction is never continued. Where the broker says that the work is another's by now, or the store is damaged, the
+task is lost: it is closed as it is, and whoever the group gives it to opens it from the changelog. Any other error ends
+the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import time
@@ -33,6 +36,7 @@ from engines.faust.writer import Outbox, Writer
 from semantics.pipeline import sources
 from semantics.timeline import CrashPoint
 
+log = logging.getLogger(__name__)
 INBOX = 2
 """Chunks that wait for a task: enough to work on during a fetch, few enough to be dropped at a rebalance."""
 FATAL_EXIT = 70
@@ -65,6 +69,8 @@ class Surroundings:
     """(topic, partition, offset): the first offset from there on at which there may be a record."""
     committed: Callable[[], None]
     """Called after every commit."""
+    lost: Callable[[], None]
+    """Called when a task is lost: it is to be closed, and may be opened again when the group has been joined again."""
     points: FailPoints
 
 
@@ -81,6 +87,8 @@ class Task:
         self._inbox: deque[tuple[str, Chunk]] = deque()
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._paused = True
+        self.lost = False
+        """Whether it is another's by now, or its store is damaged: nothing of it counts that is not on the log."""
         self._working = False
         self._open_since: float | None = None
         self._positions: dict[str, int] = {}
@@ -200,21 +208,21 @@ class Task:
                 if self._open_since is not None:
                     await self._commit()
             except Exception as error:
-                self._blame(error)
-                await die(self._writer)
+                await self._lose(error)
 
     def resume(self) -> None:
         """Take chunks again: the same partition is ours in the new generation too."""
         self._paused = False
 
     async def close(self) -> None:
-        """Commit what is open and let everything go."""
+        """Commit what is open and let everything go; what is lost is let go as it is."""
         await self.pause()
         if self._runner is not None:
             self._runner.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._runner
-            self.store.save()
+            if not self.lost:
+                self.store.save()
             self.store.close()
         await self._writer.stop()
 
@@ -243,8 +251,18 @@ class Task:
                         await self._commit()
                     self._working = False
         except Exception as error:
-            self._blame(error)
+            await self._lose(error)
+
+    async def _lose(self, error: Exception) -> None:
+        """Do nothing more, if it is the broker that has refused us or the store is damaged; else end the process."""
+        self._blame(error)
+        if not (self._writer.fenced(error) or damaged(error)):
             await die(self._writer)
+        log.warning("%s is lost, and will be read from the changelog again: %r", self.name, error)
+        self.lost, self._paused, self._working, self._open_since = True, True, False, None
+        self._inbox.clear()
+        self._room.set()
+        self._around.lost()
 
     async def _take(self, topic: str, chunk: Chunk) -> None:
         """Process a chunk, if custody of it is unbroken."""

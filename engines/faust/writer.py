@@ -12,7 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, ProducerFenced
 from aiokafka.producer import sender
+
+from engines.errors import EngineFailed
 
 BATCH_BYTES = 1_000_000
 """A batch at most; the broker refuses above 1 048 588 by default."""
@@ -23,6 +26,13 @@ TRANSACTION_TIMEOUT_MS = 10_000
 """Above the longest commit; without a successor, so long may a dead worker's open transaction hold readers back."""
 ABORT_WITHIN_S = 1.0
 _NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+class Migrated(EngineFailed):
+    """The group has moved on without this worker."""
+
+
+_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, Migrated)
 
 
 class Outbox:
@@ -112,6 +122,9 @@ class Writer(Protocol):
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None: ...
     async def abort(self) -> None: ...
     async def stop(self) -> None: ...
+    def fenced(self, error: Exception) -> bool:
+        """Return whether an error comes of the broker's word that what we write is another's to write by now."""
+        ...
 
 
 class _Producing:
@@ -152,6 +165,12 @@ class _Producing:
 
     async def stop(self) -> None:
         await self._producer.stop()
+
+    def fenced(self, error: Exception) -> bool:
+        # Once refused, the producer's sender is dead, and whoever uses it again is told something else.
+        sending = self._producer._sender.sender_task
+        cause = sending.exception() if sending is not None and sending.done() and not sending.cancelled() else None
+        return isinstance(error, _FENCED) or isinstance(cause, _FENCED)
 
 
 class Transactions(_Producing):

@@ -23,7 +23,7 @@ from engines.faust.failpoints import FailPoints
 from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.store import Caches, TaskRecord
 from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
-from engines.faust.writer import BATCH_BYTES, Outbox
+from engines.faust.writer import BATCH_BYTES, Migrated, Outbox
 from semantics.pipeline import Absence, Aggregate, Emit, Source, Timer, Tumbling
 from semantics.timeline import CrashPoint
 
@@ -45,6 +45,7 @@ class Noting:
         self.noted: list[str] = []
         self.logs: dict[str, list[tuple[bytes | None, bytes | None]]] = {}
         self.positions: dict[str, int] = {}
+        self.refuses: Exception | None = None
         self._wrote: dict[str, int] = {}
 
     async def start(self, topics: Iterable[str]) -> None: ...
@@ -70,11 +71,16 @@ class Noting:
         return wrote
 
     async def commit(self, positions: Mapping[Any, int]) -> None:
+        if self.refuses is not None:
+            raise self.refuses
         self.positions = {place.topic: offset for place, offset in positions.items()}
         self.noted.append("commit")
 
     async def abort(self) -> None: ...
     async def stop(self) -> None: ...
+
+    def fenced(self, error: Exception) -> bool:
+        return isinstance(error, Migrated)
 
 
 class Stage:
@@ -83,7 +89,7 @@ class Stage:
     def __init__(self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE, job: Job = JOB) -> None:
         self.writer, self.points = Noting(), FailPoints()
         self.seeks: list[tuple[str, int, int]] = []
-        self.commits = asyncio.Event()
+        self.commits, self.lost = asyncio.Event(), asyncio.Event()
 
         async def seek(topic: str, partition: int, offset: int) -> None:
             self.seeks.append((topic, partition, offset))
@@ -107,6 +113,7 @@ class Stage:
             seek=seek,
             begin=begin,
             committed=self.commits.set,
+            lost=self.lost.set,
             points=self.points,
             end=lambda *_: self.end,
             past=lambda _, __, offset: offset,
@@ -287,6 +294,34 @@ async def test_a_revoke_commits_what_is_open_and_drops_what_waits(tmp_path: Path
     await stage.give(3, 4)
     assert stage.rows == counts(1, 2, 3, 4)
     await stage.task.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "condemned"), [(Migrated("another has it"), False), (OSError("Corruption: block"), True)]
+)
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_what_is_lost_is_closed_as_it_is(
+    tmp_path: Path, error: Exception, condemned: bool, revoked: bool
+) -> None:
+    stage = await Stage(tmp_path / "0").open()
+    await stage.give(0, 1)
+    stage.task._interval_s = 1e9 if revoked else 0.0
+    stage.writer.refuses = error
+    stage.looked.clear()
+    await stage.task.deliver("input", chunk(1, 3))
+    await stage.looked.wait()
+    if revoked:
+        await stage.task.pause()
+    await stage.lost.wait()
+    assert stage.task.lost
+    assert not stage.task.busy
+    await stage.task.deliver("input", chunk(3, 4))
+    await stage.task.close()
+    assert stage.writer.positions == {"input": 1}
+    assert (tmp_path / "0" / "DAMAGED").exists() is condemned
+    again = store_for(JOB.pipeline, tmp_path / "0", Caches(), saved_every_s=0)
+    assert again.record.positions == ({} if condemned else {"input": 1})
+    again.close()
 
 
 async def test_what_has_no_commit_behind_it_is_overwritten(tmp_path: Path) -> None:

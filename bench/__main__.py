@@ -197,8 +197,9 @@ def _bench(asked: argparse.Namespace) -> int:
         output=asked.output,
         seed=asked.seed,
     )
-    plan.rehearse()
     with progress() as say:
+        say("rehearsing the load")
+        plan.rehearse()
         done = run_plan(plan, say)
     if asked.json:
         print(msgspec.json.encode(done.record()).decode())

@@ -17,9 +17,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import load, probe
+from bench import load, memory, probe
 from bench.evidence import Evidence
 from bench.latency import percentiles, quarters, slip_gate
+from bench.memory import Memory
 from bench.plan import Plan, intended_ns
 from bench.result import Figures, Result
 from bench.runs import Run
@@ -43,8 +44,9 @@ from engines.process import Child, remove_dir, scratch_dir
 from semantics.checkers.delivery import Judgement, Outcome
 from semantics.rules import Sink
 
-READY_WITHIN = timedelta(seconds=120)
-"""To prepare ten million events takes about a minute."""
+READY_WITHIN = timedelta(seconds=60)
+PREPARE_WITHIN = timedelta(microseconds=50)
+"""For each event besides: a quiet machine takes ten."""
 SETTLE_WITHIN = timedelta(seconds=120)
 """An engine that needs longer for its backlog did not sustain the load by any measure."""
 READ_WITHIN_S = 30.0
@@ -110,6 +112,8 @@ class _Cell:
         self.variant = variant
         self.log = log
         self._say = say
+        self._resident: list[tuple[int, int]] = []
+        """(nanoseconds from the start of the load, resident bytes of the engine)."""
         self.warmup_s = declared.warmup_s if plan.warmup_s is None else plan.warmup_s
         self.events = plan.events(self.warmup_s)
         label = f"{name.replace(':', '-')}-{plan.scenario.name}"
@@ -138,7 +142,8 @@ class _Cell:
             await asyncio.to_thread(self.log.create, topics)
             self.say(f"preparing {self.events} events")
             generator, reader = self._generator(stack), self._reader(stack)
-            await asyncio.gather(generator.ready(within=READY_WITHIN), reader.ready(within=READY_WITHIN))
+            prepared = generator.ready(within=READY_WITHIN + self.events * PREPARE_WITHIN)
+            await asyncio.gather(prepared, reader.ready(within=READY_WITHIN))
             self.say("deploying")
             settings = Settings(variant=self.variant, profile=Profile.BENCH)
             deployment = await stack.enter_async_context(
@@ -175,6 +180,7 @@ class _Cell:
                 slip_ns=percentiles(samples.slip_ns),
                 cpu_s_per_million=None if cpu_s is None else cpu_s * 1e6 / len(samples.slip_ns),
                 drain_s=drain_s,
+                memory=self._memory(),
                 state=state,
                 keys=weighed.keys,
                 repeats=weighed.judgement.repeats,
@@ -185,6 +191,7 @@ class _Cell:
         start_ns = time.monotonic_ns() + LEAD_NS
         within = timedelta(seconds=self.warmup_s + self.plan.duration_s + 2 * load.FLUSH_S)
         sending = asyncio.create_task(generator.request("run", within=within, start_ns=start_ns))
+        sampling = asyncio.create_task(memory.sample(deployment, start_ns, self._resident))
         try:
             self.say(f"warming up for {self.warmup_s:g} s")
             await _until(start_ns + int(self.warmup_s * 1e9), sending)
@@ -194,7 +201,16 @@ class _Cell:
             sent = msgspec.convert(await sending, load.Sent, strict=False)
         finally:
             sending.cancel()
+            sampling.cancel()
         return start_ns, before, sent
+
+    def _memory(self) -> Memory | None:
+        """Keep the samples, and sum up those of the measured interval."""
+        if not self._resident:
+            return None
+        samples = np.array(self._resident, dtype=np.int64)
+        np.save(self.folder / "memory.npy", samples)
+        return memory.over(samples, int(self.warmup_s * 1e9), int((self.warmup_s + self.plan.duration_s) * 1e9))
 
     async def _settle(self, deployment: Deployment, sent: load.Sent) -> Settled:
         ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}

@@ -6,8 +6,9 @@ judged against that; a latency runs from when that event was due.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,48 +79,54 @@ class Evidence:
         return self._finals(sink, since_ns) if self.work.final else self._running(sink, since_ns)
 
     def _running(self, sink: Sink, since_ns: int) -> Weighed:
+        # Per event and row only numbers side by side: a run holds millions of both.
         index: dict[str, int] = {}
-        sent: dict[str, list[int]] = defaultdict(list)
+        sent: dict[str, array[int]] = defaultdict(lambda: array("q"))
         others: dict[str, list[Values]] = defaultdict(list)
-        causes: list[int] = []
-        counted: list[tuple[int, int]] = []
-        sent_ns = (self.sent_ns + self.start_ns).tolist()
+        causes, keys, occurrence = array("q"), array("q"), array("q")
+        sent_ns = (self.sent_ns + self.start_ns).data
         for cause, row in self._due():
             assert isinstance(row, ValueRow)
             assert row.key is not None
             sent[row.key].append(sent_ns[cause])
             causes.append(cause)
-            counted.append((index.setdefault(row.key, len(index)), len(sent[row.key])))
+            keys.append(index.setdefault(row.key, len(index)))
+            occurrence.append(len(sent[row.key]))
             if len(row.values) > 1:
                 others[row.key].append(row.values)
 
-        claims: list[tuple[str, int, int]] = []
+        row_keys, row_counts = array("q"), array("q")
         differing: list[str] = []
-        for seen, raw, received in self._seen():
-            if not isinstance(seen, ValueRow) or seen.key is None:
-                claims.append((_stranger(raw), 0, received))
-                continue
-            said = dict(seen.values)["n"]
-            count = said if isinstance(said, int) else 0
-            claims.append((seen.key, count, received))
-            right = others[seen.key][count - 1] if 0 < count <= len(others[seen.key]) else seen.values
-            if seen.values != right:
-                differing.append(f"{print_row(seen)}, not {print_row(ValueRow(seen.key, right))}")
         missing = self.missing
         if others and self.unsure and not missing:
-            differing, missing = [], f"{sum(self.unsure.values())} events were sent without an answer"
-        judgement = judge_counts(claims, sent, unsure=self.unsure, missing=missing, sink=sink, differing=differing)
+            others, missing = defaultdict(list), f"{sum(self.unsure.values())} events were sent without an answer"
+
+        def claims() -> Iterator[tuple[str, int, int]]:
+            for seen, raw, received in self._seen():
+                if not isinstance(seen, ValueRow) or seen.key is None:
+                    yield _stranger(raw), 0, received
+                    continue
+                said = dict(seen.values)["n"]
+                count = said if isinstance(said, int) else 0
+                known = 0 < count <= len(sent.get(seen.key, ()))
+                row_keys.append(index.get(seen.key, -1))
+                row_counts.append(count if known else 0)
+                if known and others and seen.values != (right := others[seen.key][count - 1]):
+                    differing.append(f"{print_row(seen)}, not {print_row(ValueRow(seen.key, right))}")
+                yield seen.key, count, received
+
+        judgement = judge_counts(claims(), sent, unsure=self.unsure, missing=missing, sink=sink, differing=differing)
         if judgement.outcome is not Outcome.RIGHT:
             return Weighed(judgement, None, len(sent))
-        keys, occurrence = np.array(counted, dtype=np.int64).T
-        row_keys, row_counts = np.array([(index[key], count) for key, count, _ in claims], dtype=np.int64).T
-        seen_ns = first_reflections(keys, occurrence, row_keys, row_counts, self.rows["received_ns"])
-        return Weighed(judgement, self._samples(causes, seen_ns, since_ns), len(sent))
+        seen_ns = first_reflections(
+            _numbers(keys), _numbers(occurrence), _numbers(row_keys), _numbers(row_counts), self.rows["received_ns"]
+        )
+        return Weighed(judgement, self._samples(_numbers(causes), seen_ns, since_ns), len(sent))
 
     def _finals(self, sink: Sink, since_ns: int) -> Weighed:
         wanted: dict[Place, tuple[WindowRow, int]] = {}
         causes: dict[Place, int] = {}
-        sent_ns = (self.sent_ns + self.start_ns).tolist()
+        sent_ns = (self.sent_ns + self.start_ns).data
         for cause, row in self._due():
             assert isinstance(row, WindowRow)
             # Not before the last event: only then is the one sent that closes all windows.
@@ -141,7 +148,8 @@ class Evidence:
             return Weighed(judgement, None, None)
         timed = [at for at, cause in causes.items() if cause != FLUSHED]
         seen_ns = np.array([first[at] for at in timed], dtype=np.int64)
-        return Weighed(judgement, self._samples([causes[at] for at in timed], seen_ns, since_ns), None)
+        caused = np.array([causes[at] for at in timed], dtype=np.int64)
+        return Weighed(judgement, self._samples(caused, seen_ns, since_ns), None)
 
     def _due(self) -> Iterator[tuple[int, Row]]:
         watch = Watch()
@@ -155,7 +163,9 @@ class Evidence:
     def _seen(self) -> Iterator[tuple[Row | None, bytes, int]]:
         """Yield (row, None if it is none of this pipeline; its bytes; when it was received)."""
         decode, at = row_decoder(self.work.pipeline), 0
-        for received, size in zip(self.rows["received_ns"].tolist(), self.rows["size"].tolist(), strict=True):
+        for received, size in zip(
+            *(np.ascontiguousarray(self.rows[name]).data for name in ("received_ns", "size")), strict=True
+        ):
             raw = self.values[at : at + size]
             at += size
             try:
@@ -163,11 +173,15 @@ class Evidence:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 yield None, raw, received
 
-    def _samples(self, causes: Sequence[int], seen_ns: NDArray[np.int64], since_ns: int) -> Samples:
-        due_ns = self.intended_ns[np.array(causes, dtype=np.int64)]
+    def _samples(self, causes: NDArray[np.int64], seen_ns: NDArray[np.int64], since_ns: int) -> Samples:
+        due_ns = self.intended_ns[causes]
         measured = due_ns >= since_ns
         slip = (self.sent_ns - self.intended_ns)[self.intended_ns >= since_ns]
         return Samples((seen_ns - self.start_ns - due_ns)[measured], slip)
+
+
+def _numbers(column: array[int]) -> NDArray[np.int64]:
+    return np.frombuffer(column, dtype=np.int64)
 
 
 def _stranger(raw: bytes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,11 @@ SHORTEST_S = 5.0
 DECISIVE_S = 60.0
 """Below this a result is headed as a smoke test: too few compactions, collections and commits were met."""
 FEWEST_EVENTS = 40
-MOST_EVENTS = 10_000_000
-"""They are generated beforehand and kept in memory, at about 300 bytes each."""
+MOST_BYTES = 3 << 30
+"""Of all events, as they are prepared and kept in memory. Generator, probe and judge together take two to three times
+as much."""
+_EVENT_BYTES = 150
+"""Of an event that the scenario does not pad, with its key, its time and where it lies."""
 
 
 class InvalidPlan(WeirError):
@@ -78,15 +82,20 @@ class Plan:
             raise InvalidPlan(f"--seed is zero or more, not {self.seed}.")
         if self.broker is not None:
             _check_address(self.broker)
-        events = self.rate * (self.duration_s + (self.warmup_s or 0))
-        if events > MOST_EVENTS:
+        events, most = self.rate * (self.duration_s + (self.warmup_s or 0)), MOST_BYTES // self._event_bytes
+        if events > most:
             raise InvalidPlan(
-                f"{events:.0f} events are more than the {MOST_EVENTS} that one run holds: lower --rate or --duration."
+                f"{events:.0f} events are more than the {most} of this size that one run holds: lower --rate or"
+                " --duration."
             )
 
     def events(self, warmup_s: float) -> int:
         """Return how many events an engine with this warm-up gets. Rounded up: the schedule is covered wholly."""
         return math.ceil(self.rate * (warmup_s + self.duration_s))
+
+    @property
+    def _event_bytes(self) -> int:
+        return max(self.scenario.event_bytes - 100, 0) + _EVENT_BYTES
 
     def rehearse(self) -> None:
         """Generate the longest load once, so that a bad scenario is told before anything starts.
@@ -122,9 +131,9 @@ def intended_ns(count: int, rate: float) -> NDArray[np.int64]:
     return (np.arange(count) * (1e9 / rate)).astype(np.int64)
 
 
-def due_us(due_ns: NDArray[np.int64]) -> list[int]:
-    """Return due times as generators take them: whole microseconds."""
-    return [int(due) for due in due_ns // 1000]
+def due_us(due_ns: NDArray[np.int64]) -> array[int]:
+    """Return due times as generators take them: whole microseconds, 8 bytes each."""
+    return array("q", (due_ns // 1000).tobytes())
 
 
 def _check_address(address: str) -> None:

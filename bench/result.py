@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.memory import Memory
 from engines.contract import StateSize
 from semantics.checkers.delivery import Outcome
 
@@ -23,6 +24,8 @@ class Figures:
     """Of the engine's own processes, from the end of the warm-up until it had settled, by the measured events."""
     drain_s: float
     """From the end of the schedule until the engine had settled."""
+    memory: Memory | None
+    """None: it has no processes of its own."""
     state: StateSize
     keys: int | None
     """Rows of state there must be, one a distinct key; None for windows: how many are open depends on the clock."""

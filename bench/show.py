@@ -96,6 +96,8 @@ def _remarks(result: Result) -> Iterator[str]:
     if result.figures is not None:
         if result.figures.repeats:
             yield f"{result.figures.repeats} rows came again, as it declares"
+        if result.figures.memory is not None:
+            yield f"memory: {result.figures.memory}"
         if course := unsteady(result.figures.quarters_p50_ns):
             yield course
     if result.warmup_because:

@@ -268,6 +268,10 @@ class ProcessHandle(Protocol):
         """Return user + system CPU seconds of its whole group so far."""
         ...
 
+    def resident_bytes(self) -> int:
+        """Return the resident memory of its whole group now."""
+        ...
+
     def kill(self) -> None:
         """SIGKILL its whole group, and wait until it is gone."""
         ...

@@ -188,6 +188,14 @@ class Child:
                 total += times.user + times.system
         return total
 
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the live processes of the group now."""
+        total = 0
+        for process in group(self.pid):
+            with contextlib.suppress(psutil.Error):
+                total += int(process.memory_info().rss)
+        return total
+
     async def ready(self, *, within: timedelta) -> dict[str, Any]:
         """Wait for the child's first line. Raises `EngineFailed` if it dies, `Deadline` if it takes too long."""
         return await self._await(self._ready, within, f"{self.role} to be ready")

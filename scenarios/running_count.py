@@ -16,7 +16,7 @@ KEYS = 10_000
 def _events(random: np.random.Generator, due_us: Sequence[int]) -> Iterator[Event]:
     """Yield events with uniformly drawn keys; an event's time is when it is due."""
     keys = random.integers(0, KEYS, len(due_us), dtype=np.int32)
-    for number, (key, time_us) in enumerate(zip(keys.tolist(), due_us, strict=True)):
+    for number, (key, time_us) in enumerate(zip(keys.data, due_us, strict=True)):
         yield Event(f"k{key:06d}", time_us, f"e{number}")
 
 

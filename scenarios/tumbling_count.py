@@ -22,7 +22,7 @@ def _events(random: np.random.Generator, due_us: Sequence[int]) -> Iterator[Even
     count = len(due_us)
     keys = random.integers(0, KEYS, count)
     behind = random.integers(0, BEHIND_US, count) * (random.random(count) < BEHIND_SHARE)
-    for number, (key, due, late) in enumerate(zip(keys.tolist(), due_us, behind.tolist(), strict=True)):
+    for number, (key, due, late) in enumerate(zip(keys.data, due_us, behind.data, strict=True)):
         yield Event(f"k{key:04d}", due - late, f"e{number}", number % 100)
 
 

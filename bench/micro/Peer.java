@@ -27,9 +27,15 @@ import org.apache.kafka.streams.kstream.StreamJoined;
 import org.apache.kafka.streams.kstream.Suppressed;
 import org.apache.kafka.streams.kstream.TimeWindows;
 import org.apache.kafka.streams.kstream.Windowed;
-import org.apache.kafka.streams.state.SessionStore;
+import org.apache.kafka.streams.processor.api.ContextualFixedKeyProcessor;
+import org.apache.kafka.streams.processor.api.FixedKeyProcessorContext;
+import org.apache.kafka.streams.processor.api.FixedKeyRecord;
 import org.apache.kafka.streams.state.KeyValueStore;
+import org.apache.kafka.streams.state.SessionStore;
+import org.apache.kafka.streams.state.StoreBuilder;
+import org.apache.kafka.streams.state.Stores;
 import org.apache.kafka.streams.state.WindowStore;
+import org.apache.kafka.streams.state.WindowStoreIterator;
 
 /** One job on Kafka Streams, in its DSL, with the same records in and out as the engines. Ends when stdin does. */
 public final class Peer {
@@ -79,7 +85,7 @@ public final class Peer {
         boolean cached = !told.get("cache_bytes").equals("0");
         KStream<String, Event> events = input(builder, topics[0]);
         Duration span = Duration.ofMillis(Long.parseLong(told.getOrDefault("span_ms", "0")));
-        Duration delay = Duration.ofMillis(Long.parseLong(told.getOrDefault("delay_ms", "0")));
+        Duration grace = Duration.ofMillis(Long.parseLong(told.getOrDefault("grace_ms", "0")));
         KStream<String, byte[]> rows = switch (told.get("work")) {
             case "filter" -> events.filter((key, event) -> event.value() < 5).mapValues(Peer::passed);
             case "running-count" -> {
@@ -93,7 +99,7 @@ public final class Peer {
                 Materialized<String, Long, WindowStore<Bytes, byte[]>> store = Materialized.as("windows");
                 store.withKeySerde(TEXT).withValueSerde(Serdes.Long());
                 yield events.groupByKey(Grouped.with(TEXT, EVENTS))
-                    .windowedBy(TimeWindows.ofSizeAndGrace(span, delay))
+                    .windowedBy(TimeWindows.ofSizeAndGrace(span, grace))
                     .count(cached ? store.withCachingEnabled() : store.withCachingDisabled())
                     .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()))
                     .toStream().map((at, n) -> row(at, n, 0));
@@ -102,18 +108,55 @@ public final class Peer {
                 Materialized<String, Long, SessionStore<Bytes, byte[]>> store = Materialized.as("sessions");
                 store.withKeySerde(TEXT).withValueSerde(Serdes.Long());
                 yield events.groupByKey(Grouped.with(TEXT, EVENTS))
-                    .windowedBy(SessionWindows.ofInactivityGapAndGrace(span, delay))
+                    .windowedBy(SessionWindows.ofInactivityGapAndGrace(span, grace))
                     .count(cached ? store.withCachingEnabled() : store.withCachingDisabled())
                     .suppress(Suppressed.untilWindowCloses(Suppressed.BufferConfig.unbounded()))
                     .toStream().map((at, n) -> row(at, n, span.toMillis()));
             }
             case "interval-join" -> events.join(
-                input(builder, topics[1]), Peer::pair, JoinWindows.ofTimeDifferenceAndGrace(span, delay),
+                input(builder, topics[1]), Peer::pair, JoinWindows.ofTimeDifferenceAndGrace(span, grace),
                 StreamJoined.with(TEXT, EVENTS, EVENTS));
+            case "dedup" -> {
+                // The DSL has none: as its users write it, ids are kept in a window store for as long as they are known.
+                Duration kept = span.plus(grace);
+                StoreBuilder<WindowStore<String, Long>> store = Stores.windowStoreBuilder(
+                    Stores.persistentWindowStore("seen", kept, span, false), TEXT, Serdes.Long());
+                builder.addStateStore(cached ? store.withCachingEnabled() : store.withCachingDisabled());
+                yield events.processValues(() -> new Firsts(span.toMillis()), "seen").mapValues(Peer::passed);
+            }
             default -> throw new IllegalArgumentException(told.get("work"));
         };
         rows.to(told.get("output"), Produced.with(TEXT, ROWS));
         return builder;
+    }
+
+    /** Passes the first event of each key and id within the horizon. */
+    private static final class Firsts extends ContextualFixedKeyProcessor<String, Event, Event> {
+        private final long horizonMs;
+        private WindowStore<String, Long> seen;
+
+        Firsts(long horizonMs) {
+            this.horizonMs = horizonMs;
+        }
+
+        @Override
+        public void init(FixedKeyProcessorContext<String, Event> context) {
+            super.init(context);
+            seen = context.getStateStore("seen");
+        }
+
+        @Override
+        public void process(FixedKeyRecord<String, Event> event) {
+            long time = event.timestamp();
+            String id = event.key() + '/' + event.value().id();
+            try (WindowStoreIterator<Long> known = seen.fetch(id, time - horizonMs, time + horizonMs)) {
+                if (known.hasNext()) {
+                    return;
+                }
+            }
+            seen.put(id, time, time);
+            context().forward(event);
+        }
     }
 
     private static KStream<String, Event> input(StreamsBuilder builder, String topic) {

@@ -8,11 +8,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -31,6 +30,15 @@ COMMIT_MS = 50
 """Of our engine under load (`engines/faust/engine.py`), and so of the peer."""
 CACHE_BYTES = 10 * 1024 * 1024
 """What Kafka Streams has by default: `statestore.cache.max.bytes`."""
+JOIN_GRACE_MS = 120_000
+"""Of a join of Kafka Streams: more than the event time of a whole backlog.
+
+A task's stream time is that of whichever input is ahead, and what is further behind it than window and grace is
+dropped. A backlog becomes visible in one input before the other, if only by milliseconds, and in these the first one
+gets seconds ahead. `max.task.idle.ms` does not help after a silence: its deadline runs from when an input was found
+empty (PartitionGroup.readyToProcess), so it has passed before anything comes. Our engine's watermark is that of the
+slower input.
+"""
 READY_WITHIN = timedelta(seconds=60)
 STOP_WITHIN = timedelta(seconds=20)
 _LOOK_EVERY_S = 0.05
@@ -153,41 +161,39 @@ class KafkaStreams:
             jars.streams_classpath()
         except EnvironmentNotReady as error:
             return str(error)
-        if work.name == "dedup":
-            return "its DSL has no deduplication"
         if self.coalesces and work.name in ("filter", "interval-join"):
             return "the cache changes nothing here"
         return ""
 
     def start(self, work: Work, job: Job, log: Log, dirs: RunDirs) -> AbstractAsyncContextManager[Running]:
-        return _Streams(self, work, job, log, dirs)
-
-
-class _Streams:
-    """One JVM with one topology."""
-
-    def __init__(self, peer: KafkaStreams, work: Work, job: Job, log: Log, dirs: RunDirs) -> None:
-        self._peer, self._work, self._job, self._log, self._dirs = peer, work, job, log, dirs
-
-    async def __aenter__(self) -> Self:
         told = {
-            "work": self._work.name,
-            "group": self._job.name,
-            "bootstrap": self._log.bootstrap,
-            "inputs": ",".join(self._job.inputs.values()),
-            "output": self._job.output,
-            "state": str(self._dirs.state),
+            "work": work.name,
+            "group": job.name,
+            "bootstrap": log.bootstrap,
+            "inputs": ",".join(job.inputs.values()),
+            "output": job.output,
+            "state": str(dirs.state),
             "commit_ms": str(COMMIT_MS),
-            "cache_bytes": str(CACHE_BYTES if self._peer.coalesces else 0),
-            "span_ms": str(self._work.span_ms),
-            "delay_ms": str(self._work.delay_ms),
+            "cache_bytes": str(CACHE_BYTES if self.coalesces else 0),
+            "span_ms": str(work.span_ms),
+            "grace_ms": str(work.delay_ms if len(work.inputs) == 1 else JOIN_GRACE_MS),
         }
         path = [*jars.streams_classpath(), _compiled()]
         # Everything else is the JVM's own default.
         log_level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
         argv = [str(java.find().path), log_level, "-cp", os.pathsep.join(map(str, path)), "Peer"]
         argv += [f"{name}={value}" for name, value in told.items()]
-        self._child = Child("kafka-streams", argv, log=self._dirs.logs / "kafka-streams.log", talk=True)
+        return Process("kafka-streams", argv, job, log, dirs)
+
+
+class Process:
+    """A peer that is a program of its own, which says when it is ready, and commits to the group of the job's name."""
+
+    def __init__(self, role: str, argv: Sequence[str], job: Job, log: Log, dirs: RunDirs) -> None:
+        self._role, self._argv, self._job, self._log, self._dirs = role, argv, job, log, dirs
+
+    async def __aenter__(self) -> Self:
+        self._child = Child(self._role, self._argv, log=self._dirs.logs / f"{self._role}.log", talk=True)
         try:
             await self._child.ready(within=READY_WITHIN)
         except BaseException:
@@ -215,7 +221,7 @@ class _Streams:
             if not self._child.alive():
                 raise self._child.ended()
             if time.monotonic() > deadline:
-                raise Deadline(f"Kafka Streams has not committed {ends} in time.{self._child.log_tail()}")
+                raise Deadline(f"{self._role} has not committed {ends} in time.{self._child.log_tail()}")
             await asyncio.sleep(_LOOK_EVERY_S)
 
 
@@ -229,19 +235,3 @@ def _compiled() -> Path:
         if made.returncode:
             raise EnvironmentNotReady(f"javac refused {SOURCE.name}: {made.stderr.strip()}")
     return folder
-
-
-def absent() -> dict[str, str]:
-    """Return the peers that are never here, with the reason."""
-    ours = metadata.version("confluent-kafka")
-    return {"quix-streams": f"Quix Streams 3.28.1 wants confluent-kafka below 2.13, and Weir's is {ours}"}
-
-
-PEERS: tuple[Peer, ...] = (
-    Ours(name="faust", events=400_000, warmup=200_000),
-    # Some 5000 events a second: what it costs shows soon.
-    Ours(name="faust-stock", events=20_000, warmup=2_000, reads_uncommitted=True),
-    Ours(name="faust-stock:eos", events=20_000, warmup=2_000),
-    KafkaStreams(name="kafka-streams", events=400_000, warmup=400_000, coalesces=False),
-    KafkaStreams(name="kafka-streams:cache", events=400_000, warmup=400_000, coalesces=True),
-)

@@ -57,7 +57,7 @@ class Work:
     """The share of events whose id was there before."""
     delay_ms: int = us(_DELAY) // 1000
     span_ms: int = 0
-    """What a peer must be told: a window's size, a session's gap, a join's distance."""
+    """What a peer must be told: a window's size, a session's gap, a join's distance, a horizon."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -159,7 +159,8 @@ WORKS = {work.name: work for work in (
          pipeline=Join(Source("L", delay=_DELAY), Source("R", delay=_DELAY), lo=-_NEAR, hi=_NEAR), truth=_pairs,
          span_ms=us(_NEAR) // 1000),
     Work(name="dedup", claim="deduplication by id with a horizon of 10 s, one in twenty a repeat", goal_us=5,
-         pipeline=Dedup(_CLOCKED, horizon=_HORIZON), truth=_firsts, repeats=_REPEATED),
+         pipeline=Dedup(_CLOCKED, horizon=_HORIZON), truth=_firsts, repeats=_REPEATED,
+         span_ms=us(_HORIZON) // 1000),
     Work(name="filter", claim="filter that passes half of the events", goal_us=2,
          pipeline=Filter(Source(), expr(VALUE, "<", _PASSES)), truth=_passing),
 )}  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bench.memory import Memory
 from bench.report.picture import Box, Dot, Picture, Text, Track
 from bench.report.text import plain, safe
 
@@ -25,7 +26,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "told": _told}
+    environment.filters |= {"plain": plain, "told": _told, "resident": _resident}
     for kind in (Box, Dot, Picture, Text, Track):
         environment.tests[kind.__name__.lower()] = lambda shape, kind=kind: isinstance(shape, kind)
     return environment
@@ -40,3 +41,7 @@ def _told(value: Any) -> str:
             return ", ".join(map(str, value))
         case _:
             return str(value)
+
+
+def _resident(memory: Mapping[str, Any] | None) -> str:
+    return "not recorded" if memory is None else str(Memory(**memory))

@@ -18,6 +18,7 @@ from semantics.errors import UnknownName
 from semantics.expr import ID
 from semantics.pipeline import Aggregate, Emit, KeyBy, Source
 from semantics.rows import EventRow
+from semantics.time import T0_US
 
 
 def plan(**changed: Any) -> Plan:
@@ -88,24 +89,27 @@ def test_only_a_minute_decides() -> None:
 def test_events_are_due_by_the_schedule_alone() -> None:
     due = intended_ns(4, 2000.0)
     assert due.tolist() == [0, 500_000, 1_000_000, 1_500_000]
-    assert due_us(due) == [0, 500, 1000, 1500]
+    assert list(due_us(due)) == [0, 500, 1000, 1500]
 
 
 @pytest.mark.parametrize("work", SCENARIOS.values(), ids=list(SCENARIOS))
 def test_events_are_the_same_for_the_same_seed_and_of_the_stated_size(work: Scenario) -> None:
     due = due_us(intended_ns(500, 2000.0))
-    first, again, other = (load.prepare(work, work.generate(seed, due), 500, seed) for seed in (1, 1, 2))
+    first, again, other = (load.prepare(work, work.generate(seed, due), seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
-    assert {len(message.value or b"") for message in first} == {work.event_bytes}
+    assert len(first) == 500
+    assert {len(first.at(number)[1]) for number in range(500)} == {work.event_bytes}
 
 
 def test_events_can_be_read_as_what_they_are() -> None:
     drawn = list(RUNNING_COUNT.generate(1, [0, 1000, 2000]))
-    messages = load.prepare(RUNNING_COUNT, drawn, 3, 1)
-    rows = [row_decoder(Source("in"))(message.value or b"") for message in messages]
+    packed = load.prepare(RUNNING_COUNT, drawn, 1)
+    messages = [packed.at(number) for number in range(3)]
+    rows = [row_decoder(Source("in"))(value) for _, value, _ in messages]
     assert rows == [EventRow(event.key, event.id, 1, event.time_us) for event in drawn]
-    assert [message.key for message in messages] == [(event.key or "").encode() for event in drawn]
+    assert [key for key, _, _ in messages] == [(event.key or "").encode() for event in drawn]
+    assert [stamp for _, _, stamp in messages] == [(T0_US + (event.time_us or 0)) // 1000 for event in drawn]
 
 
 def test_keys_are_drawn_uniformly() -> None:
@@ -121,3 +125,9 @@ def test_a_replaced_key_takes_one_partition() -> None:
     with pytest.raises(InvalidPlan, match="say --partitions 1"):
         plan(scenario=work)
     assert plan(scenario=work, partitions=1).events(5.0) == 50_000
+
+
+def test_ten_minutes_at_20_000_a_second_fit_and_events_too_big_do_not() -> None:
+    assert plan(rate=20_000.0, duration_s=600.0).events(60.0) == 13_200_000
+    with pytest.raises(InvalidPlan, match="12000000 events are more than the 3067833 of this size"):
+        plan(scenario=replace(RUNNING_COUNT, event_bytes=1000), rate=20_000.0, duration_s=600.0)

@@ -8,6 +8,7 @@ import pytest
 
 from bench import runs
 from bench.measure import Benchmark
+from bench.memory import Memory
 from bench.plan import Plan
 from bench.result import Figures, Result
 from bench.show import show
@@ -22,6 +23,7 @@ FIGURES = Figures(
     slip_ns={"p50": 500_000, "p90": 900_000, "p99": 1_100_000, "p99.9": None, "max": 2_000_000},
     cpu_s_per_million=None,
     drain_s=0.25,
+    memory=Memory(start_bytes=90_000_000, end_bytes=93_400_000, highest_bytes=95_000_000, slope_bytes_h=2.04e8),
     state=StateSize(rows=77, live_bytes=500, disk_bytes=4096, restore_bytes=None),
     keys=78,
     repeats=0,
@@ -64,12 +66,13 @@ def shown(folder: Path, capsys: pytest.CaptureFixture[str], *results: Result) ->
 
 def test_figures_and_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = shown(tmp_path, capsys, RIGHT)
-    rows = [re.findall(r"[^│\s][^│]*[^│\s]", line) for line in told.splitlines() if "an-engine" in line]
+    rows = [re.findall(r"[^│\s][^│]*[^│\s]", line) for line in told.splitlines() if "│ an-engine" in line]
     assert rows == [
         ["an-engine", "right", "31337", "12.3", "20.0", "45.7", "too few", "99.0", "0.2"],
         ["an-engine", "not measured", "77 of 78", "500 B", "4 KiB", "not told", "1.1"],
     ]
     assert "smoke, not for decisions" in told
+    assert "an-engine: memory: 90 MB at start, 93 MB at end, 95 MB at most, slope +204 MB/h" in told
 
 
 @pytest.mark.parametrize("result", [WRONG, UNDECIDED])

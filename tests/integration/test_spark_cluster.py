@@ -59,7 +59,7 @@ async def test_two_workers_hold_the_state_and_a_restart_finds_it(
 
 KEYS = 64_000
 """So many that their rows are under way for a second: time enough to stop who writes them."""
-AT_ONCE = 8_000
+AT_ONCE = 6_400
 """Events that fit one append."""
 
 

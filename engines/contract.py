@@ -127,6 +127,8 @@ class Capability:
     reason: str = ""
     error: str = ""
     """With UNSUPPORTED: the class of error with which the engine itself refuses, so that it is asked."""
+    at_start: bool = True
+    """With an error: whether all that is deployed with it is refused too; else it alone, as it begins to process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,9 @@ class Declaration:
     """Whether workers can join and leave."""
     takeover: Capability = Capability(Support.NATIVE)
     """Whether others take over from one that dies, and stays away."""
+    together: int = 40
+    """Jobs of the catalogue in one deployment. Above that nothing is gained, and one that dies costs more; a step of
+    all of them must settle in the player's time."""
     warmup_s: float = 5.0
     """What a benchmark leaves out at the start, in seconds, unless told otherwise."""
     warmup_because: str = ""
@@ -216,6 +221,7 @@ class Status(Enum):
     SETTLED = "settled"
     DEADLINE = "deadline"
     FAILED = "failed"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +233,8 @@ class Settled:
     progress: Progress = field(default_factory=Progress)
     detail: str = ""
     """What went wrong, with the last lines of the log, unless settled."""
+    error: str = ""
+    """The class of error with which the engine refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

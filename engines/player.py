@@ -114,15 +114,15 @@ class Player:
         alone: list[Expectation] = []
         for expectation in expectations:
             capability = self.declaration.can(expectation.pipeline, expectation.timeline)
-            if capability.error:
+            if capability.error and capability.at_start:
                 alone.append(expectation)
-            elif capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
+            elif capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED) and not capability.error:
                 entry = seen.NotRun(support=capability.support.value, reason=capability.reason)
                 self.journal.write(self.name, expectation.id, [entry])
                 histories[expectation.id] = seen.History(expectation.id, self.name, (entry,))
             else:
                 runnable.append(expectation)
-        plan = [*waves(runnable), *([expectation] for expectation in alone)]
+        plan = [*waves(runnable, self.declaration.together), *([expectation] for expectation in alone)]
         for number, wave in enumerate(plan, 1):
             for part in await self._wave(wave, f"{self.name}: wave {number}/{len(plan)}, {_named(wave)}"):
                 histories[part.expectation.id] = seen.History(part.expectation.id, self.name, tuple(part.entries))
@@ -249,6 +249,10 @@ class Player:
         found = await asyncio.to_thread(self.log.read, ranges) if ranges else {}
         for part, step in playing:
             answer = answers[part.job.name]
+            if answer.status is Status.REFUSED:
+                part.done = True
+                self._record(part, seen.Refused(error=answer.error, message=answer.detail))
+                continue
             if answer.status is not Status.SETTLED:
                 part.done = True
                 reason = f"{answer.status.value} in step {step + 1}: {answer.detail}"

@@ -13,12 +13,9 @@ from collections.abc import Iterable, Sequence
 from semantics.expectation import Expectation
 from semantics.timeline import Crash, Idle, Restart, Scale, Step, Timeline
 
-SIZE = 40
-"""Jobs a deployment: above it nothing is gained, and one that dies costs more (a JVM takes about 1 GB for them)."""
 
-
-def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
-    """Group expectations into deployments of at most `SIZE`."""
+def waves(expectations: Iterable[Expectation], size: int) -> list[list[Expectation]]:
+    """Group expectations into deployments of at most so many."""
     plain: list[Expectation] = []
     alone: list[list[Expectation]] = []
     restarting: dict[tuple[Step, ...], list[Expectation]] = defaultdict(list)
@@ -30,14 +27,14 @@ def waves(expectations: Iterable[Expectation]) -> list[list[Expectation]]:
             restarting[harm].append(expectation)
         else:
             plain.append(expectation)
-    shared = [wave for group in restarting.values() for wave in _cut(group)]
+    shared = [wave for group in restarting.values() for wave in _cut(group, size)]
     for wave in shared:
         if any(isinstance(step, Scale) for step in wave[0].timeline):
             continue  # Workers that come and go can be a heavier deployment: not for those that need none.
-        room = SIZE - len(wave)
+        room = size - len(wave)
         wave += plain[:room]
         plain = plain[room:]
-    return [*_cut(plain), *shared, *alone]
+    return [*_cut(plain, size), *shared, *alone]
 
 
 def beats(timelines: Sequence[Timeline]) -> list[list[tuple[int, int]]]:
@@ -54,8 +51,8 @@ def beats(timelines: Sequence[Timeline]) -> list[list[tuple[int, int]]]:
     return found
 
 
-def _cut(group: Sequence[Expectation]) -> list[list[Expectation]]:
-    return [list(group[at : at + SIZE]) for at in range(0, len(group), SIZE)]
+def _cut(group: Sequence[Expectation], size: int) -> list[list[Expectation]]:
+    return [list(group[at : at + size]) for at in range(0, len(group), size)]
 
 
 def _segments(timeline: Timeline) -> list[list[int]]:

@@ -70,7 +70,7 @@ class Scaled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The engine itself refused the pipeline before reading."""
+    """The engine itself refused the pipeline: before it read, or as it began to process."""
 
     error: str
     message: str

@@ -52,7 +52,9 @@ def capability(pipeline: Pipeline, variant: str) -> Capability:
         return Capability(
             Support.UNSUPPORTED,
             f"{found.reason} It needs the RocksDB state store ({STATE_GUIDE}): with the default one, on the heap, its "
-            "first batch fails with UNSUPPORTED_FEATURE.STORE_BACKEND_NOT_SUPPORTED_FOR_TWS.",
+            "first batch fails.",
+            error="UNSUPPORTED_FEATURE.STORE_BACKEND_NOT_SUPPORTED_FOR_TWS",
+            at_start=False,
         )
     if found.support not in (Support.NATIVE, Support.RECIPE):
         return found

@@ -91,7 +91,8 @@ class LocalCluster:
         self._scratch, port = scratch_dir("cluster"), _free_port()
         self.address = f"spark://127.0.0.1:{port}"
         self._started = 0
-        self._workers: list[Child] = []
+        self.workers: list[Child] = []
+        """The oldest first, each in one group with its executors."""
         self._master = self._child("spark-master", "master.Master", "--port", str(port))
         try:
             _await(self._master, _MASTER_UP)
@@ -101,15 +102,15 @@ class LocalCluster:
 
     def scale(self, workers: int) -> None:
         """Have so many workers. The oldest leave, for they hold the most state; their executors end first."""
-        while len(self._workers) > workers:
-            self._workers.pop(0).stop(within=_STOP_WITHIN)
-        new = [self._worker() for _ in range(workers - len(self._workers))]
+        while len(self.workers) > workers:
+            self.workers.pop(0).stop(within=_STOP_WITHIN)
+        new = [self._worker() for _ in range(workers - len(self.workers))]
         for worker in new:
             _await(worker, _WORKER_UP)
 
     def close(self) -> None:
         """Kill all."""
-        for running in (*self._workers, self._master):
+        for running in (*self.workers, self._master):
             running.kill()
         remove_dir(self._scratch)
 
@@ -118,7 +119,7 @@ class LocalCluster:
         self._started += 1
         own = ("--cores", str(self._cores), "--memory", "8g", "--work-dir", str(self._logs / name), self.address)
         worker = self._child(f"spark-{name}", "worker.Worker", *own)
-        self._workers.append(worker)
+        self.workers.append(worker)
         return worker
 
     def _child(self, role: str, kind: str, *arguments: str) -> Child:

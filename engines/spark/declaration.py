@@ -159,6 +159,9 @@ def declaration(variant: str = "") -> Declaration:
         no_crash_because="" if sink.ours else NO_CRASH_BECAUSE,
         scaling=_NOT_OURS if clustered() else Capability(Support.NATIVE),
         takeover=_NO_TAKEOVER,
+        # As shipped each job compiles its plan, waits for its fetches, and forks for each file of its state, of which a
+        # join has sixteen a batch: on two busy cores 3 s a job in the first step.
+        together=8 if variant == SHIPPED else 40,
         warmup_s=15.0,
         warmup_because="A JVM compiles what it runs often: in its first ten seconds a batch takes up to three times as "
         "long.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 import shutil
 import sys
 import time
@@ -55,6 +56,8 @@ _STOP_WITHIN = timedelta(seconds=20)
 """Stopping takes half a second."""
 _ARCHIVE_WITHIN = timedelta(seconds=180)
 """Writing the class archive at the end takes 10 s, and much longer on a busy machine."""
+_REFUSAL = re.compile(r"\[(UNSUPPORTED_FEATURE\.\w+)\]")
+"""What Spark never does, though it tells only when it runs a batch."""
 
 
 class SparkEngine:
@@ -199,7 +202,10 @@ class SparkDeployment:
             except Deadline as error:
                 return Settled(status=Status.DEADLINE, detail=f"{error} {_behind(checkpoint, asked)}")
             if "failed" in answer:
-                return Settled(status=Status.FAILED, detail=answer["failed"])
+                said = answer["failed"]
+                if refusal := _REFUSAL.search(said):
+                    return Settled(status=Status.REFUSED, error=refusal[1], detail=said[refusal.end() :].strip())
+                return Settled(status=Status.FAILED, detail=said)
             late += answer["late"]
             duplicates += answer["duplicates"]
             dead += answer["dead"]

@@ -1,6 +1,6 @@
 """Kills every sink at every point where it can be made to stand still: `python -m engines.spark.kills`.
 
-Writes docs/spark-sinks.md: what a reader of committed data then finds lost and repeated. Some minutes of work.
+Writes what a reader of committed data then finds lost and repeated into docs/spark-sinks.md. Some minutes of work.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ KEYS = 20
 KILLS = 3
 """At each point, each with a JVM's start of some five seconds: one case is one case."""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "spark-sinks.md"
+REST = "## What they cost"
+"""From here on others write: `engines/spark/costs.py` and `bench/figures.py`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +55,8 @@ async def play(lab: Lab, points: Sequence[CrashPoint], kills: int) -> list[Tally
     reconstructed: Counter[CrashPoint] = Counter()
 
     async def settle() -> None:
-        answer = (await lab.settle())["count"]
-        if answer.detail:
-            raise EngineFailed(answer.detail)
-        seen.update(_table(lab) if sink is SinkKind.UPSERT else await lab.said("count"))
+        await settled(lab)
+        seen.update(await shown(lab))
 
     await lab.send(count=_EVENTS)
     await lab.spark.launch()
@@ -86,13 +86,25 @@ async def play(lab: Lab, points: Sequence[CrashPoint], kills: int) -> list[Tally
     ]
 
 
+async def settled(lab: Lab) -> None:
+    """Settle the lab's one job. Raises `EngineFailed`."""
+    answer = (await lab.settle())["count"]
+    if answer.detail:
+        raise EngineFailed(answer.detail)
+
+
+async def shown(lab: Lab) -> list[str]:
+    """Return what the lab's one job has said since the last time, or what its table holds."""
+    return _table(lab) if lab.spark.sink is SinkKind.UPSERT else await lab.said("count")
+
+
 def table(tallies: Iterable[Tally]) -> str:
     """Return the tallies as a page."""
     lines = [_HEAD, "| sink | killed | kills | rows due | lost | repeated |", "|---|---|--:|--:|--:|--:|"]
     for tally in tallies:
         kills = f"{tally.kills} ({tally.reconstructed} reconstructed)" if tally.reconstructed else str(tally.kills)
         lines.append(
-            f"| {_TITLES[tally.sink]} | {tally.point.value} | {kills} | {tally.due} | {tally.lost} | {tally.repeated} |"
+            f"| {TITLES[tally.sink]} | {tally.point.value} | {kills} | {tally.due} | {tally.lost} | {tally.repeated} |"
         )
     return "\n".join([*lines, "", f"{_FOOT} Recorded with pyspark {PYSPARK}.", ""])
 
@@ -111,16 +123,19 @@ def _table(lab: Lab) -> list[str]:
 
 _EXACT = (SinkKind.TRANSACTIONAL, SinkKind.UPSERT)
 _EVENTS = " ".join(f"k{key}@1" for key in range(KEYS))
-_TITLES = {
+TITLES = {
     SinkKind.NATIVE: "`spark`: Kafka, Spark's own",
     SinkKind.FOLKLORE: "`spark:folklore`: a transactional.id a batch",
     SinkKind.TRANSACTIONAL: "`spark:txn-sink`: a token in the transaction",
     SinkKind.UPSERT: "upsert into SQLite, marker in the transaction",
 }
 _HEAD = f"""\
-<!-- Written by `python -m engines.spark.kills` from real kills: run that, and do not change this page. -->
+<!-- Written by programs that are named here, from real kills and loads: run those, and do not change this page.
+Under kills: `python -m engines.spark.kills`. -->
 
-# Spark's sinks under kills
+# Spark's sinks: what they promise, and what they cost
+
+## Under kills
 
 A running count over {KEYS} keys, so every step must show each key once. The whole process group is killed (SIGKILL)
 with the batch held at a point of the protocol, which is verified from outside; then it is restarted on the same
@@ -135,7 +150,7 @@ its marker matters where a replay brings other values."""
 async def _all() -> list[Tally]:
     tallies: list[Tally] = []
     async with bench() as (log, scratch):
-        for sink in _TITLES:
+        for sink in TITLES:
             points = [point for point in CrashPoint if sink.ours or point in POINTS]
             path = scratch / f"kills-{sink.value}"
             path.mkdir()
@@ -156,7 +171,8 @@ def main() -> int:
     if broken := [tally for tally in tallies if tally.lost or (tally.repeated and tally.sink in _EXACT)]:
         print(f"Not as promised, so the page stays: {broken}", file=sys.stderr)
         return 1
-    PAGE.write_text(table(tallies))
+    _, heading, rest = PAGE.read_text().partition(REST)
+    PAGE.write_text(f"{table(tallies)}\n{heading}{rest}")
     return 0
 
 

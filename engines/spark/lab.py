@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.broker.kraft import Broker
 from engines.broker.log import KafkaLog
-from engines.contract import Job, Log, Message, Place, RunDirs, Settings, Settled, Status
+from engines.contract import Job, Log, Message, Place, Profile, RunDirs, Settings, Settled, Status
 from engines.errors import EngineFailed
 from engines.process import remove_dir, scratch_dir
 from engines.spark.engine import SparkDeployment
@@ -32,6 +32,7 @@ class Lab:
     path: Path
     pipelines: Mapping[str, Pipeline]
     variant: str = ""
+    profile: Profile = Profile.SUITE
     spark: SparkDeployment = field(init=False)
     _ends: dict[str, dict[Place, int]] = field(init=False, default_factory=dict)
     _read: dict[str, int] = field(init=False, default_factory=dict)
@@ -42,7 +43,7 @@ class Lab:
         dirs.state.mkdir()
         jobs = [_job(self.path.name, name, pipeline) for name, pipeline in self.pipelines.items()]
         self.log.create({topic: 1 for job in jobs for topic in (*job.inputs.values(), job.output, job.dead_letters)})
-        self.spark = SparkDeployment(jobs, self.log, dirs, Settings(variant=self.variant))
+        self.spark = SparkDeployment(jobs, self.log, dirs, Settings(variant=self.variant, profile=self.profile))
 
     def job(self, name: str) -> Job:
         """Return a job by its name here."""

@@ -1,4 +1,7 @@
-"""What each sink promises, under kills: the transactional one repeats nothing anywhere, the folklore after a commit."""
+"""What each sink promises, under kills: the transactional one repeats nothing anywhere, the folklore after a commit.
+
+And what the other variant, with the settings that Spark comes with, refuses.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from engines.spark.gate import Gate
 from engines.spark.sinks import TransactionalSink
 from semantics.catalogue import find
 from semantics.history import Struck
+from semantics.timeline import Crash
 from semantics.verdict import Value, Verdict, judge
 
 pytestmark = pytest.mark.integration
@@ -28,9 +32,13 @@ async def verdicts(broker: str, folder: Path, variant: str, *ids: str) -> dict[s
         player = Player(engine, variant, log, logs=folder, journal=journal, prefix="sinks-")
         histories = await player.play(expectations)
     journal.close()
-    for id, history in histories.items():
-        assert [entry for entry in history.entries if isinstance(entry, Struck)], f"{id}: no process was killed"
-    return {each.id: judge(each, player.declaration.rules, histories[each.id]) for each in expectations}
+    for each in expectations:
+        if any(isinstance(step, Crash) for step in each.timeline):
+            struck = [entry for entry in histories[each.id].entries if isinstance(entry, Struck)]
+            assert struck, f"{each.id}: no process was killed"
+    declared = player.declaration
+    refusals = {each.id: declared.can(each.pipeline, each.timeline).error for each in expectations}
+    return {e.id: judge(e, declared.rules, histories[e.id], refusal=refusals[e.id]) for e in expectations}
 
 
 class Frame:
@@ -77,3 +85,11 @@ async def test_a_token_in_the_transaction_is_exactly_once(broker: str, tmp_path:
 async def test_a_transactional_id_a_batch_repeats_what_was_committed(broker: str, tmp_path: Path) -> None:
     seen = await verdicts(broker, tmp_path, "folklore", "EO-10")
     assert (seen["EO-10"].value, seen["EO-10"].rules) == (Value.DEVIATES, (("sink",),)), seen
+
+
+async def test_with_the_store_that_spark_comes_with_a_recipe_is_refused_and_its_neighbour_goes_on(
+    broker: str, tmp_path: Path
+) -> None:
+    seen = await verdicts(broker, tmp_path, "shipped", "CDC-01", "TW-02")
+    assert {id: verdict.value for id, verdict in seen.items()} == {"CDC-01": Value.REFUSES, "TW-02": Value.HOLDS}, seen
+    assert not any(verdict.again for verdict in seen.values()), "they share a deployment, and it lives"

@@ -128,6 +128,11 @@ class Capability:
     """With UNSUPPORTED: the class of error with which the engine itself refuses, so that it is asked."""
 
 
+def survives(_pipeline: Pipeline, _partitions: int) -> Capability:
+    """Say that what comes out of any pipeline after a kill follows from the rules."""
+    return Capability(Support.NATIVE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
     """One rule that the engine decides otherwise than the contract, and where that is written (not: our own runs)."""
@@ -165,6 +170,8 @@ class Declaration:
     """Where its processes can be made to stand still and be killed."""
     no_crash_because: str = ""
     """Why not at the others."""
+    survival: Callable[[Pipeline, int], Capability] = survives
+    """(pipeline, partitions) -> whether anything is promised of it after a kill."""
     scaling: Capability = Capability(Support.NATIVE)
     """Whether workers can join and leave."""
     takeover: Capability = Capability(Support.NATIVE)
@@ -187,6 +194,9 @@ class Declaration:
         dies = any(isinstance(step, Crash) and step.takeover for step in timeline)
         if dies and self.takeover.support is not Support.NATIVE:
             return self.takeover
+        promised = self.survival(pipeline, partitions(timeline))
+        if any(isinstance(step, Crash) for step in timeline) and promised.support is not Support.NATIVE:
+            return promised
         return self.capability(pipeline, partitions(timeline))
 
     def __post_init__(self) -> None:

@@ -131,6 +131,11 @@ class Capability:
     """With an error: whether all that is deployed with it is refused too; else it alone, as it begins to process."""
 
 
+def survives(_pipeline: Pipeline, _partitions: int) -> Capability:
+    """Say that what comes out of any pipeline after a kill follows from the rules."""
+    return Capability(Support.NATIVE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
     """One rule that the engine decides otherwise than the contract, and where that is written (not: our own runs)."""
@@ -168,6 +173,8 @@ class Declaration:
     """Where its processes can be made to stand still and be killed."""
     no_crash_because: str = ""
     """Why not at the others."""
+    survival: Callable[[Pipeline, int], Capability] = survives
+    """(pipeline, partitions) -> whether anything is promised of it after a kill."""
     scaling: Capability = Capability(Support.NATIVE)
     """Whether workers can join and leave."""
     takeover: Capability = Capability(Support.NATIVE)
@@ -193,6 +200,9 @@ class Declaration:
         dies = any(isinstance(step, Crash) and step.takeover for step in timeline)
         if dies and self.takeover.support is not Support.NATIVE:
             return self.takeover
+        promised = self.survival(pipeline, partitions(timeline))
+        if any(isinstance(step, Crash) for step in timeline) and promised.support is not Support.NATIVE:
+            return promised
         return self.capability(pipeline, partitions(timeline))
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-from engines.contract import Capability, Declaration, Override, Support
+from engines.contract import Capability, Declaration, Override, Support, survives
 from engines.faust.bugs import BUGS
 from engines.faust.guard import PINNED
 from engines.faust.plan import Guarantee
@@ -29,24 +29,26 @@ _AT_LEAST_ONCE = Override(
 
 def capability(pipeline: Pipeline, partitions: int) -> Capability:
     """Say how a pipeline would be run."""
-    late_output = any(source.late_output for source in sources(pipeline))
-    if (
-        late_output
-        and len(cut(pipeline, partitions)) > 1
-        and any(isinstance(node, Explode) for node in nodes(pipeline))
-    ):
+    *before, _ = cut(pipeline, partitions)
+    torn = any(isinstance(node, Explode) for stage in before for node in nodes(stage.pipeline))
+    if torn and any(source.late_output for source in sources(pipeline)):
         return Capability(
-            Support.NOT_IMPLEMENTED, "parts of one record that are late in several partitions would be as many letters"
+            Support.NOT_IMPLEMENTED,
+            "parts of one record go to several partitions before they meet an operator, and no task knows of all that"
+            " are late: each would write a letter, where the record is one",
         )
     return Capability(Support.RECIPE, "operators, store and transactions are ours, on Faust's worker and group")
 
 
-def _weak_capability(pipeline: Pipeline, partitions: int) -> Capability:
+def _weak_survival(pipeline: Pipeline, partitions: int) -> Capability:
+    """Say what at least once promises of a pipeline after a kill. Behind a new key repeats are new events."""
     if len(cut(pipeline, partitions)) > 1:
         return Capability(
-            Support.NOT_IMPLEMENTED, "what an internal topic repeats after a crash would be counted twice behind it"
+            Support.UNSUPPORTED,
+            "at least once, events that go to other partitions may go again after a kill, and are counted again there:"
+            " no rule bounds what comes out",
         )
-    return capability(pipeline, partitions)
+    return Capability(Support.NATIVE)
 
 
 def declaration(variant: str) -> Declaration:
@@ -59,7 +61,8 @@ def declaration(variant: str) -> Declaration:
         versions={name: _version(name) for name in PINNED} | {"python": platform.python_version()},
         rules=Rules(sink=Sink.AT_LEAST_ONCE) if weak else CONTRACT,
         overrides=(_AT_LEAST_ONCE,) if weak else (),
-        capability=_weak_capability if weak else capability,
+        capability=capability,
+        survival=_weak_survival if weak else survives,
         bug=bug.says if bug else "",
         caught_by=bug.caught_by if bug else (),
     )

@@ -14,10 +14,12 @@ from engines.faust.engine import ENGINE
 from engines.faust.flaws import PARTS
 from engines.faust.task import Task
 from semantics.catalogue import find
+from semantics.expectation import script
 from semantics.expr import ID
-from semantics.pipeline import Aggregate, Emit, KeyBy, Source
+from semantics.pipeline import Aggregate, Emit, Explode, KeyBy, Source, Tumbling
 from semantics.rules import CONTRACT, Rules, Sink
-from semantics.timeline import CrashPoint
+from semantics.time import s
+from semantics.timeline import Crash, CrashPoint
 
 REKEYED = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
 
@@ -51,10 +53,24 @@ def test_every_planted_bug_has_parts_and_none_is_an_engine_to_compare() -> None:
     assert not [name for name, declared in declarations() if declared.bug]
 
 
+def test_at_least_once_promises_nothing_behind_a_new_key_after_a_kill() -> None:
+    calm, killed = script("a@1", "b@2/1"), script("a@1", Crash(CrashPoint.AFTER_SINK), "b@2/1")
+    alone = script("a@1", Crash(CrashPoint.AFTER_SINK), "b@2")
+    weak, strong = ENGINE.declaration("at-least-once"), ENGINE.declaration()
+    assert weak.can(REKEYED, calm).support is Support.RECIPE
+    assert weak.can(REKEYED, alone).support is Support.RECIPE
+    assert weak.can(REKEYED, killed).support is Support.UNSUPPORTED
+    assert strong.can(REKEYED, killed).support is Support.RECIPE
+
+
 def test_what_it_cannot_run_yet_is_its_debt() -> None:
-    capability = ENGINE.declaration("at-least-once").capability
-    assert capability(REKEYED, 1).support is Support.RECIPE
-    assert capability(REKEYED, 2).support is Support.NOT_IMPLEMENTED
+    capability = ENGINE.declaration().capability
+    source = Source(delay=s(0), late_output=True)
+    window = Tumbling(s(10))
+    torn = Aggregate(KeyBy(Explode(source), ID), window=window)
+    assert capability(torn, 2).support is Support.NOT_IMPLEMENTED
+    assert capability(torn, 1).support is Support.RECIPE
+    assert capability(Aggregate(Explode(KeyBy(source, ID)), window=window), 2).support is Support.RECIPE
 
 
 def test_the_versions_whose_private_parts_it_uses_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from engines.faust.program import Program
 from engines.faust.stages import cut
 from engines.faust.writer import BATCH_BYTES, Outbox
 from semantics.expr import ID, VALUE, expr
-from semantics.pipeline import Aggregate, Emit, Filter, Join, KeyBy, Source, Tumbling
+from semantics.pipeline import Aggregate, Emit, Explode, Filter, Join, KeyBy, Pipeline, Source, Tumbling
 from semantics.time import s
 
 SOURCE = Source(delay=s(1))
@@ -60,11 +60,11 @@ def test_each_side_of_a_join_is_cut_for_itself() -> None:
 class Lanes:
     """Two tasks of the first stage, and one of the second, that hears both."""
 
-    def __init__(self) -> None:
-        before, after = cut(WINDOWS, 2)
+    def __init__(self, pipeline: Pipeline = WINDOWS) -> None:
+        before, after = cut(pipeline, 2)
         builders = SimpleNamespace(create_batch=lambda: BatchBuilder(BATCH_BYTES, 0, is_transactional=1))
         self.outboxes = [[Outbox(builders, "between", lane) for lane in range(2)] for _ in range(2)]
-        self.carriers = [Carrier(outboxes, number) for number, outboxes in enumerate(self.outboxes)]
+        self.carriers = [Carrier(outboxes, number, {"in": "input"}) for number, outboxes in enumerate(self.outboxes)]
         self.programs = [Program(before.pipeline, memory_for(before.pipeline), c, self.bury, asks_time=["in"])
                          for c in self.carriers]  # fmt: skip
         self.rows: list[dict[str, Any]] = []
@@ -97,8 +97,8 @@ class Lanes:
                     self.last.feed(self.fed, found)
 
 
-def event(id: str, seconds: int) -> str:
-    return f'{{"k":"a","i":"{id}","v":1,"t":{seconds * 1_000_000}}}'
+def event(id: str, seconds: int, value: int = 1) -> str:
+    return f'{{"k":"a","i":"{id}","v":{value},"t":{seconds * 1_000_000}}}'
 
 
 def test_time_is_the_slowest_partitions_and_moves_where_no_event_goes() -> None:
@@ -121,6 +121,16 @@ def test_an_event_is_judged_by_the_time_before_it_and_what_comes_later_by_its_ow
     lanes.feed(0, event("x", 9), event("x", 30), event("x", 8))
     assert lanes.last.late == 1, "30 s was there before 8 s came"
     assert [(row["k"], row["n"]) for row in lanes.rows] == [("x", 1)]
+
+
+def test_parts_of_one_record_that_are_late_together_are_one_letter() -> None:
+    late = Source(delay=s(0), late_output=True)
+    lanes = Lanes(Aggregate(Explode(KeyBy(late, ID)), window=Tumbling(s(10))))
+    lanes.feed(0, event("x", 30))
+    lanes.feed(1, event("x", 30))
+    lanes.feed(0, event("x", 5, 3))
+    assert lanes.last.late == 3
+    assert lanes.dead == 1
 
 
 def test_what_was_heard_is_kept() -> None:

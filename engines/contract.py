@@ -270,6 +270,8 @@ class Reached:
     evidence: str
     reconstructed: bool = False
     """The point was not hit live: `restart` must rebuild it on disk (the engine does so by itself)."""
+    hidden: bool = False
+    """No reader of committed data sees anything of it yet: so none of it can come again."""
     who: Sequence[ProcessHandle] = ()
     """Who stands there, where workers can be told apart; empty: all of them."""
 

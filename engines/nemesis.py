@@ -33,4 +33,5 @@ async def strike(deployment: Deployment, crash: Crash, *, step: int, within: tim
         evidence=reached.evidence,
         killed=tuple(victim.pid for victim in victims),
         reconstructed=reached.reconstructed,
+        hidden=reached.hidden,
     )

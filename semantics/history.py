@@ -50,6 +50,8 @@ class Struck:
     evidence: str
     killed: tuple[int, ...]
     reconstructed: bool = False
+    hidden: bool = False
+    """No reader of committed data saw anything of what was under way: so none of it can come again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

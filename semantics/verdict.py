@@ -72,6 +72,8 @@ class Observed:
     figures: dict[str, Figure]
     struck: str = ""
     """The crash point at which a kill struck."""
+    hidden: bool = False
+    """Nothing of what was under way could be seen when it struck."""
 
 
 def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: str = "", defect: str = "") -> Verdict:
@@ -146,15 +148,15 @@ def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
     rows: dict[int, list[Seen]] = defaultdict(list)
     figures: dict[int, dict[str, Figure]] = defaultdict(dict)
     dead: dict[int, list[str]] = defaultdict(list)
-    struck: dict[int, str] = {}
+    struck: dict[int, Struck] = {}
     for entry in history.entries:
         match entry:
             case Seen(step=step):
                 rows[step].append(entry)
             case Settled(step=step, watermark_us=wm, late=late, dup=dup, state=state):
                 figures[step] = {"wm": wm, "late": late, "dup": dup, "state": state}
-            case Struck(step=step, point=point):
-                struck[step] = point
+            case Struck(step=step):
+                struck[step] = entry
             case DeadLetters(letters=letters):
                 for letter in letters:
                     dead[letter.step or 0].append(letter.reason)
@@ -162,7 +164,8 @@ def observe(expectation: Expectation, history: History) -> tuple[Observed, ...]:
         Observed(
             tuple(seen.row for seen in sorted(rows[step], key=lambda seen: (seen.partition, seen.offset))),
             figures[step] | {"dead": tuple(sorted(dead[step]))},
-            struck.get(step, ""),
+            struck[step].point if step in struck else "",
+            step in struck and struck[step].hidden,
         )
         for step in range(len(expectation.timeline))
     )
@@ -216,8 +219,9 @@ def _without_sentinels(observed: Sequence[Observed], predictions: Iterable[Predi
 
 
 def _untouched(observed: Sequence[Observed]) -> bool:
-    """Return whether a kill struck after all output was written, and yet every row is there only once."""
-    hit = [step.rows for step in observed if step.struck == CrashPoint.AFTER_SINK.value and step.rows]
+    """Return whether a kill struck when all output could be seen, and yet every row is there only once."""
+    after = CrashPoint.AFTER_SINK.value
+    hit = [step.rows for step in observed if step.struck == after and not step.hidden and step.rows]
     return bool(hit) and all(len(set(rows)) == len(rows) for rows in hit)
 
 
@@ -303,7 +307,7 @@ def _first_wrong(
 ) -> int | None:
     """Return the first step whose observation is not the predicted one; None if all are."""
     for number, (seen, step) in enumerate(zip(observed, prediction, strict=True)):
-        loose = sink is Sink.AT_LEAST_ONCE and bool(seen.struck)
+        loose = sink is Sink.AT_LEAST_ONCE and bool(seen.struck) and not seen.hidden
         compare = _updates_match if _updates(pipeline) else _rows_match
         if not compare(seen.rows, step.rows, loose) or not _figures_equal(seen.figures, step, named[number], loose):
             return number

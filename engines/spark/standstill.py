@@ -64,11 +64,10 @@ class Standstill:
         self._child.pause()
         committed = self._checkpoints[parked.job].has(Journal.COMMITTED, parked.batch)
         while True:
-            now = await asyncio.to_thread(self._grown, parked.job)
+            before, now = self._before[parked.job], await asyncio.to_thread(self._grown, parked.job)
             try:
-                return Reached(
-                    evidence=evidence(self._point, parked, self._before[parked.job], now, committed=committed)
-                )
+                says = evidence(self._point, parked, before, now, committed=committed)
+                return Reached(evidence=says, hidden=now.visible == before.visible)
             except Deadline:
                 if time.monotonic() > deadline:
                     raise

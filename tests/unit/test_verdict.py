@@ -40,14 +40,18 @@ def rows(*texts: str) -> tuple[Row, ...]:
 
 
 def history(
-    expectation: Expectation, *steps: str, struck: tuple[int, ...] = (), extra: tuple[Entry, ...] = ()
+    expectation: Expectation,
+    *steps: str,
+    struck: tuple[int, ...] = (),
+    hidden: bool = False,
+    extra: tuple[Entry, ...] = (),
 ) -> History:
     """Return a history whose steps showed these rows, with the names that the expectation's pipeline gives them."""
     entries: list[Entry] = []
     offset = 0
     for number, text in enumerate(steps):
         if number in struck:
-            entries.append(Struck(step=number, point="after-sink", evidence="seen", killed=(1,)))
+            entries.append(Struck(step=number, point="after-sink", evidence="seen", killed=(1,), hidden=hidden))
         for row in rows(text):
             entries.append(Seen(step=number, row=_named(expectation, row), partition=0, offset=offset))
             offset += 1
@@ -153,6 +157,12 @@ def test_repeated_rows_under_a_fault_deviate_where_the_sink_is_declared_at_least
 
 def test_a_kill_that_leaves_no_trace_where_it_must_is_undecided() -> None:
     assert verdict(COUNT, AT_LEAST_ONCE, "a=2 b=1", "", "a=4", struck=(2,)).value is Value.UNKNOWN
+
+
+def test_what_nobody_could_see_when_the_kill_struck_must_not_come_again() -> None:
+    assert verdict(COUNT, AT_LEAST_ONCE, "a=2 b=1", "", "a=4", struck=(2,), hidden=True).value is Value.HOLDS
+    again = verdict(COUNT, AT_LEAST_ONCE, "a=2 b=1", "", "a=3 a=4 a=3 a=4", struck=(2,), hidden=True)
+    assert again.value is Value.BROKEN
 
 
 def test_a_crash_without_a_kill_is_undecided() -> None:

@@ -96,7 +96,7 @@ class Evidence:
                 others[row.key].append(row.values)
 
         row_keys, row_counts = array("q"), array("q")
-        differing: list[str] = []
+        differing: list[str] = []  # Filled while the judge reads the claims, which it does first.
         missing = self.missing
         if others and self.unsure and not missing:
             others, missing = defaultdict(list), f"{sum(self.unsure.values())} events were sent without an answer"

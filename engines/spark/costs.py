@@ -1,4 +1,4 @@
-"""What each sink costs a batch: `python -m engines.spark.costs`. Two minutes; best with nothing else on the machine.
+"""What each sink costs a batch: `python -m engines.spark.costs`. Some minutes, with nothing else on the machine.
 
 `python -m bench` measures what a reader of a topic sees under load; it cannot read the table of the sink that upserts.
 So here all sinks get the same batches, and the time is taken until Spark has recorded each. Writes a section of
@@ -23,9 +23,9 @@ from semantics.errors import WeirError
 
 ROWS = 5_000
 """Of each batch, every one of another key, so that as many come out: an append's worth."""
-WARM = 20
+WARM = 10
 """Batches until the JVM has compiled what it runs often."""
-BATCHES = 60
+BATCHES = 25
 BEGIN, END = "<!-- begin: costs, inserted by `python -m engines.spark.costs` -->", "<!-- end: costs -->"
 
 
@@ -82,6 +82,7 @@ async def _all() -> list[Cost]:
             path.mkdir()
             lab = Lab(log, path, {"count": RUNNING}, sink.value if sink.ours else "", Profile.BENCH)
             costs.append(await play(lab))
+            print(table(costs), file=sys.stderr, flush=True)
     return costs
 
 

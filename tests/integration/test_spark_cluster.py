@@ -56,8 +56,8 @@ async def test_two_workers_hold_the_state_and_a_restart_finds_it(
     assert all(executors), f"an executor on each worker for each start: {executors}"
 
 
-KEYS = 64_000
-"""So many that their rows are under way for half a second, time enough to stop who writes them; half in each task."""
+KEYS = 32_000
+"""So many that their rows are under way for a while, time enough to stop who writes them; half in each task."""
 AT_ONCE = 6_400
 """Events that fit one append."""
 

@@ -31,7 +31,7 @@ KILLS = 3
 """At each point, each with a JVM's start of some five seconds: one case is one case."""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "spark-sinks.md"
 REST = "## What they cost"
-"""From here on `engines/spark/costs.py` writes."""
+"""From here on `engines/spark/costs.py` writes, on a machine that has nothing else to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +171,8 @@ def main() -> int:
     if broken := [tally for tally in tallies if tally.lost or (tally.repeated and tally.sink in _EXACT)]:
         print(f"Not as promised, so the page stays: {broken}", file=sys.stderr)
         return 1
-    _, heading, rest = PAGE.read_text().partition(REST)
-    PAGE.write_text(f"{table(tallies)}\n{heading}{rest}")
+    _, heading, costs = PAGE.read_text().partition(REST)
+    PAGE.write_text("\n".join(filter(None, [table(tallies), heading + costs])))
     return 0
 
 

@@ -1,7 +1,4 @@
-"""The page about damaged checkpoints is what the cases say; each case harms what it says it harms.
-
-And the one about sinks shows what each costs.
-"""
+"""The page about damaged checkpoints is what the cases say; each case harms what it says it harms."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from engines.spark import costs, kills
 from engines.spark.damage import PAGE, condition, page
 from engines.spark.harms import CASES, TOKENS
 
@@ -46,12 +42,3 @@ def test_the_innermost_condition_is_told_without_what_differs_from_run_to_run() 
 def test_the_token_loses_what_comes_to_a_batch_whose_plan_is_gone() -> None:
     assert TOKENS["commit_last"].seen == TOKENS["commit_last"].right
     assert TOKENS["plan_last"].seen == "nothing"
-
-
-def test_the_page_about_sinks_shows_kills_and_costs_of_each() -> None:
-    killed, _, rest = kills.PAGE.read_text().partition(kills.REST)
-    _, _, section = rest.partition(costs.BEGIN)
-    section, _, _ = section.partition(costs.END)
-    for title in kills.TITLES.values():
-        assert f"| {title} |" in killed
-        assert f"| {title} |" in section

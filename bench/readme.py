@@ -11,10 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bench import matrix, recorded
-from bench.figures import figures, insert, machine, read
+from bench.plan import SCENARIOS
 from bench.suite import read_verdicts
+from engines.errors import CorruptRun
 from semantics.errors import WeirError
 from semantics.verdict import Verdict
 
@@ -30,17 +34,33 @@ say](expectations/README.md), [what the rules mean](rules.md)."""
 def results(folders: Sequence[Path]) -> tuple[str, str]:
     """Return README's section and docs/results.md, as these run folders tell them. Raises `CorruptRun`."""
     cells: dict[str, dict[str, Verdict]] = {}
-    manifests, benched = read(folders)
+    benched: list[dict[str, Any]] = []
+    manifests: list[dict[str, Any]] = []
     for folder in folders:
+        try:
+            manifests.append(msgspec.json.decode((folder / "run.json").read_bytes()))
+            path = folder / "bench.jsonl"
+            benched += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CorruptRun(f"{folder} is no run folder: {error}.") from error
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
-    about, counted = machine(manifests), _counts(cells)
+    machine, counted = _machine(manifests), _counts(cells)
     of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
-    tables = [figures(benched, manifests[-1])] if benched else []
+    figures = [_figures(benched, manifests[-1])] if benched else []
     reasons = "\n".join(f"- {line}" for line in matrix.deviations(cells))
-    section = [about, matrix.markdown(cells, core=True), f"{of_all}\n\n{counted}", *tables]
-    page = [WHOLE, about, counted, matrix.markdown(cells), reasons]
+    section = [machine, matrix.markdown(cells, core=True), f"{of_all}\n\n{counted}", *figures]
+    page = [WHOLE, machine, counted, matrix.markdown(cells), reasons]
     return "\n\n".join(section), "\n\n".join(part for part in page if part) + "\n"
+
+
+def insert(text: str, section: str) -> str:
+    """Return the page with the section between its marks. Raises `CorruptRun` if they are not there."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise CorruptRun(f"README.md has no place for results: it needs the lines {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n{section}\n{END}{after}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     page, folders = Path("README.md"), [Path(argument) for argument in arguments]
     try:
         section, whole = results(folders)
-        page.write_text(insert(page.read_text(), section, BEGIN, END))
+        page.write_text(insert(page.read_text(), section))
         Path("docs", "results.md").write_text(whole)
         recorded.save(recorded.record(folders))
     except WeirError as error:
@@ -60,8 +80,58 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _machine(manifests: Sequence[dict[str, Any]]) -> str:
+    manifest = manifests[-1]
+    host, versions = manifest["host"], manifest["versions"]
+    commits = ", ".join(dict.fromkeys(each["versions"]["weir"] for each in manifests))
+    memory = round(host["memory_bytes"] / 2**30)
+    return (
+        f"From runs of {manifest['started'][:10]} on {host['cores']} cores and {memory} GiB ({host['system']} "
+        f"{host['machine']}), Python {versions['python']}, commit {commits}."
+    )
+
+
 def _counts(cells: matrix.Cells) -> str:
     return "\n".join(f"- {engine}: {matrix.counts(column.values())}" for engine, column in cells.items())
+
+
+def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
+    """Return a table for each scenario, in the order in which they were measured."""
+    names = dict.fromkeys(result.get("scenario", "running-count") for result in benched)
+    return "\n\n".join(_table(name, benched, manifest["arguments"]) for name in names)
+
+
+def _table(name: str, benched: Sequence[dict[str, Any]], asked: dict[str, Any]) -> str:
+    work = SCENARIOS.get(name)
+    headings = ("engine", "answers", "p50 ms", "p90 ms", "p99 ms", "max ms")
+    more = ("CPU s / 1M events", "state rows", "live", "on disk", "to restore")
+    lines = [
+        f"**{name}**: {f'{work.claim}; ' if work else ''}{asked.get('rate', 0):g} events/s,"
+        f" {asked.get('duration_s', 0):g} s measured after the warm-up. {f'{work.latency}.' if work else ''}",
+        "",
+        f"| {' | '.join((*headings, *more))} |",
+        f"|---|---|{'--:|' * 9}",
+    ]
+    for result in benched:
+        if result.get("scenario", "running-count") != name:
+            continue
+        figures = result["figures"]
+        if figures is None:
+            lines.append(f"| {result['title']} | {result['outcome']}: no figures |" + " |" * 9)
+            continue
+        latency, state = figures["latency_ns"], figures["state"]
+        speed = [_number(latency[p], 1e6) for p in ("p50", "p90", "p99", "max")]
+        sizes = [_number(state[size], 1024, " KiB") for size in ("live_bytes", "disk_bytes", "restore_bytes")]
+        cells = [*speed, _number(figures["cpu_s_per_million"], 1), _number(state["rows"], 1), *sizes]
+        lines.append(f"| {result['title']} | {result['outcome']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, unit: float, suffix: str = "") -> str:
+    if value is None:
+        return "not told"
+    scaled = value / unit
+    return f"{scaled:.0f}{suffix}" if scaled >= 100 or float(scaled).is_integer() else f"{scaled:.1f}{suffix}"
 
 
 if __name__ == "__main__":

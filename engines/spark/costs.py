@@ -1,7 +1,7 @@
-"""What each sink costs a batch: `python -m engines.spark.costs`. Two minutes; best with nothing else on the machine.
+"""What each sink costs a batch: `python -m engines.spark.costs`. Some minutes, with nothing else on the machine.
 
 `python -m bench` measures what a reader of a topic sees under load; it cannot read the table of the sink that upserts.
-So here all sinks get the same batches, and the time is taken until Spark has recorded each. Writes a section of
+So here all sinks get the same batches, and the time is taken until Spark has recorded each. Writes the last section of
 docs/spark-sinks.md.
 """
 
@@ -16,17 +16,16 @@ from dataclasses import dataclass
 from engines.contract import Profile
 from engines.errors import EngineFailed
 from engines.spark.declaration import PYSPARK
-from engines.spark.kills import PAGE, RUNNING, TITLES, settled, shown
+from engines.spark.kills import PAGE, REST, RUNNING, TITLES, settled, shown
 from engines.spark.lab import Lab, bench
 from engines.spark.variants import SinkKind
 from semantics.errors import WeirError
 
 ROWS = 5_000
 """Of each batch, every one of another key, so that as many come out: an append's worth."""
-WARM = 20
+WARM = 10
 """Batches until the JVM has compiled what it runs often."""
-BATCHES = 60
-BEGIN, END = "<!-- begin: costs, inserted by `python -m engines.spark.costs` -->", "<!-- end: costs -->"
+BATCHES = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +58,13 @@ async def play(lab: Lab) -> Cost:
 
 def table(costs: list[Cost]) -> str:
     """Return the section."""
-    lines = [_HEAD, "", "| sink | median ms | p90 ms | CPU s / 1M rows |", "|---|--:|--:|--:|"]
+    lines = [REST, "", _HEAD, "", "| sink | median ms | p90 ms | CPU s / 1M rows |", "|---|--:|--:|--:|"]
     for cost in costs:
         median_ms, p90_ms = (1000 * statistics.quantiles(cost.took_s, n=10)[decile] for decile in (4, 8))
         lines.append(
             f"| {TITLES[cost.sink]} | {median_ms:.0f} | {p90_ms:.0f} | {cost.cpu_s / ROWS / BATCHES * 1e6:.0f} |"
         )
-    return "\n".join([*lines, "", f"Recorded with pyspark {PYSPARK}."])
+    return "\n".join([*lines, "", f"Recorded with pyspark {PYSPARK}.", ""])
 
 
 _EVENTS = " ".join(f"k{key}@1" for key in range(ROWS))
@@ -82,6 +81,7 @@ async def _all() -> list[Cost]:
             path.mkdir()
             lab = Lab(log, path, {"count": RUNNING}, sink.value if sink.ours else "", Profile.BENCH)
             costs.append(await play(lab))
+            print(table(costs), file=sys.stderr, flush=True)
     return costs
 
 
@@ -93,9 +93,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 3
     print(found)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{found}\n{END}{after}")
+    kills, _, _ = PAGE.read_text().partition(REST)
+    PAGE.write_text(f"{kills.rstrip()}\n\n{found}")
     return 0
 
 

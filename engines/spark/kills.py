@@ -31,7 +31,7 @@ KILLS = 3
 """At each point, each with a JVM's start of some five seconds: one case is one case."""
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "spark-sinks.md"
 REST = "## What they cost"
-"""From here on others write: `engines/spark/costs.py` and `bench/figures.py`."""
+"""From here on `engines/spark/costs.py` writes, on a machine that has nothing else to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,8 +130,8 @@ TITLES = {
     SinkKind.UPSERT: "upsert into SQLite, marker in the transaction",
 }
 _HEAD = f"""\
-<!-- Written by programs that are named here, from real kills and loads: run those, and do not change this page.
-Under kills: `python -m engines.spark.kills`. -->
+<!-- Written by `python -m engines.spark.kills` and `python -m engines.spark.costs` from real kills and batches:
+run those, and do not change this page. -->
 
 # Spark's sinks: what they promise, and what they cost
 
@@ -171,8 +171,8 @@ def main() -> int:
     if broken := [tally for tally in tallies if tally.lost or (tally.repeated and tally.sink in _EXACT)]:
         print(f"Not as promised, so the page stays: {broken}", file=sys.stderr)
         return 1
-    _, heading, rest = PAGE.read_text().partition(REST)
-    PAGE.write_text(f"{table(tallies)}\n{heading}{rest}")
+    _, heading, costs = PAGE.read_text().partition(REST)
+    PAGE.write_text("\n".join(filter(None, [table(tallies), heading + costs])))
     return 0
 
 

@@ -83,7 +83,9 @@ async def test_a_token_in_the_transaction_is_exactly_once(broker: str, tmp_path:
 
 
 async def test_a_transactional_id_a_batch_repeats_what_was_committed(broker: str, tmp_path: Path) -> None:
-    seen = await verdicts(broker, tmp_path, "folklore", "EO-10")
+    # EO-03: killed before its transaction was committed, so that nobody has seen any of it.
+    seen = await verdicts(broker, tmp_path, "folklore", "EO-03", "EO-10")
+    assert seen["EO-03"].value is Value.HOLDS, seen
     assert (seen["EO-10"].value, seen["EO-10"].rules) == (Value.DEVIATES, (("sink",),)), seen
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.figures import insert
-from bench.readme import BEGIN, END, results
+from bench.readme import BEGIN, END, insert, results
 from bench.runs import create
 from engines.errors import CorruptRun
 
@@ -16,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_readme_has_a_place_for_results() -> None:
-    assert insert((ROOT / "README.md").read_text(), "X", BEGIN, END).count("X\n" + END) == 1
+    assert insert((ROOT / "README.md").read_text(), "X").count("X\n" + END) == 1
 
 
 def test_the_readme_shows_results_of_a_real_run() -> None:
@@ -28,13 +27,13 @@ def test_the_readme_shows_results_of_a_real_run() -> None:
 
 
 def test_only_what_is_between_the_marks_is_replaced() -> None:
-    assert insert(f"a\n{BEGIN}\nold\n{END}\nb\n", "new", BEGIN, END) == f"a\n{BEGIN}\nnew\n{END}\nb\n"
+    assert insert(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\nnew\n{END}\nb\n"
 
 
 @pytest.mark.parametrize("page", ["", BEGIN, END, f"{END}{BEGIN}"])
 def test_a_page_without_marks_is_left_alone(page: str) -> None:
     with pytest.raises(CorruptRun, match="no place"):
-        insert(page, "new", BEGIN, END)
+        insert(page, "new")
 
 
 def test_verdicts_are_read_back_from_the_record(tmp_path: Path) -> None:

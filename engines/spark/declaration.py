@@ -16,7 +16,7 @@ from engines.spark.capability import CATALYST, GUIDE, SQL, STATEFUL, VERSION, ca
 from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
-from engines.spark.variants import SHIPPED, STRICT, SinkKind, sink_kind
+from engines.spark.variants import SHIPPED, STRICT, SinkKind, Trigger, sink_kind, trigger
 from semantics.rules import (
     Average,
     BadRecord,
@@ -29,10 +29,13 @@ from semantics.rules import (
     OperatorClock,
     OwnConditionFalse,
     RestartClock,
+    RestartTimers,
     RowLateness,
     Rules,
+    Runs,
     SessionLateness,
     Sink,
+    TrailingBatch,
     ValueBound,
     WatermarkAdvance,
     WatermarkResolution,
@@ -65,6 +68,7 @@ RULES = Rules(
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
     average=Average.DOUBLE,
     restart_clock=RestartClock.GLOBAL_ONLY,
+    restart_timers=RestartTimers.AT_INPUT,
     sink=Sink.AT_LEAST_ONCE,
 )
 _SOURCES = {
@@ -101,8 +105,13 @@ _SOURCES = {
     "late_count": f"{GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
     "average": f"{CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
+    "trailing_batch": f"{_STREAMING}/runtime/MicroBatchExecution.scala: Trigger.Once is a SingleBatchExecutor, "
+    "and a batch without data is constructed only after another batch of the same run",
+    "runs": f"{GUIDE} 'Triggers': available-now and once process all the available data, and then stop on their own",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps one watermark, the query's; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
+    "restart_timers": f"{_STREAMING}/runtime/MicroBatchExecution.scala: constructNextBatch runs a batch "
+    "without data only if the batch before, of the same run, asks for it (previousContext, shouldRunAnotherBatch)",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
 }
 _FOLKLORE = (
@@ -113,6 +122,9 @@ _FOLKLORE = (
 _REMEDIES = {
     "bad_record": "the variant spark:dead-letters asks from_json what is torn, and writes it to a topic of its own",
     "null_time": "the variant spark:dead-letters writes what has no time to a topic of its own",
+    "restart_timers": "send a heartbeat: an event of any key wakes the timers of all",
+    "trailing_batch": "available-now runs the last batch without data too, and keeps to the source's limits",
+    "runs": "let the query run: its watermarks then see all of its inputs",
     "value_bound": "compute the condition as a column before the join, and name the column in it",
     "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
 }
@@ -120,6 +132,8 @@ _TITLES = {
     "": "",
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
     SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
+    Trigger.AVAILABLE_NOW.value: ", a run a step: available-now",
+    Trigger.ONCE.value: ", a run a step: once",
     STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }
@@ -138,11 +152,14 @@ _NO_TAKEOVER = Capability(
 def declaration(variant: str = "") -> Declaration:
     """Return the declaration of a variant.
 
-    Two mean something else: `txn-sink`, whose sink overrides nothing, and `dead-letters`, which does with what cannot
-    be used as the contract demands.
+    Some mean something else: `txn-sink`, whose sink overrides nothing, `dead-letters`, which does with what cannot be
+    used as the contract demands, and those whose runs end.
     """
     sink = sink_kind(variant)
     rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
+    if trigger(variant).bounded:
+        trailing = TrailingBatch.NO if trigger(variant) is Trigger.ONCE else TrailingBatch.YES
+        rules = replace(rules, runs=Runs.A_STEP, trailing_batch=trailing)
     if variant == STRICT:
         rules = rules.returned(("bad_record", "null_time"))
     sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES

@@ -19,7 +19,16 @@ from semantics.oracle.machine import PARTS, Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
-from semantics.rules import CONTRACT, LateCount, RestartClock, Rules, WatermarkAdvance
+from semantics.rules import (
+    CONTRACT,
+    LateCount,
+    RestartClock,
+    RestartTimers,
+    Rules,
+    Runs,
+    TrailingBatch,
+    WatermarkAdvance,
+)
 from semantics.time import us
 from semantics.timeline import (
     SENTINEL_KEY,
@@ -74,7 +83,7 @@ def predict(
 ) -> frozenset[Prediction]:
     """Return every outcome that an engine with these rules may show.
 
-    A fault changes nothing but what `restart_clock` and `recovered_state` say. Raises `InvalidTimeline`.
+    A fault changes nothing but what the rules of restarts and `recovered_state` say. Raises `InvalidTimeline`.
     """
     check(timeline, tuple(source.name for source in sources(pipeline)))
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
@@ -93,7 +102,7 @@ def _predict(
     """Return every outcome of one task."""
     arrange = _arranged(pipeline)
     inputs = [source.name for source in sources(pipeline)]
-    forgets = rules.restart_clock is RestartClock.GLOBAL_ONLY
+    forgets = rules.restart_clock is RestartClock.GLOBAL_ONLY or rules.restart_timers is RestartTimers.AT_INPUT
     paths: dict[Dump, set[Prediction]] = {parts.task(pipeline, rules, lanes, parts).dump(): {()}}
     ended: set[Prediction] = set()
     crash: Crash | None = None
@@ -104,8 +113,8 @@ def _predict(
         for dump, pasts in paths.items():
             task = parts.task(pipeline, rules, lanes, parts)
             task.load(dump)
-            if forgets and isinstance(step, Restart):
-                task.clock.forget()
+            if forgets and (isinstance(step, Restart) or rules.runs is Runs.A_STEP):
+                task.restart()
             chunks = _chunks(step, inputs, lanes)
             begun = _hushed(task, step, number) if isinstance(step, Idle) else [task]
             for end in (end for task in begun for end in _ends(task, chunks, number, arrange, forgets_at, fault)):
@@ -183,8 +192,9 @@ def _orders(
 ) -> Iterator[Task | Failed]:
     """Yield the task after every order or cut of the chunks, each distinct one once."""
     if forgets is _Moment.AT_START:
-        task.clock.forget()
+        task.restart()
     following = _batches if task.rules.watermark_advance is WatermarkAdvance.BATCH else _records
+    trailing = task.rules.trailing_batch is TrailingBatch.YES
     start = tuple((chunk, 0) for chunk in range(len(chunks)))
     todo = [(task, start, forgets)]
     met: set[object] = set()
@@ -197,7 +207,7 @@ def _orders(
             there = here if len(left) == 1 else here.fork()
             try:
                 there, moment = _run(there, events, forgets)
-                if idle:
+                if idle and trailing:
                     there, moment = _run(there, (), moment)
             except Failed as failed:
                 yield failed
@@ -223,10 +233,10 @@ def _run(task: Task, events: _Events, forgets: _Moment) -> tuple[Task, _Moment]:
         return task, forgets
     if forgets is _Moment.AT_OUTPUT:
         task = before
-        task.clock.forget()
+        task.restart()
         task.feed(events)
     else:
-        task.clock.forget()
+        task.restart()
     return task, _Moment.NEVER
 
 

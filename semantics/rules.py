@@ -206,6 +206,14 @@ class LateCount(Enum):
     NONE = "none"
 
 
+class Counts(Enum):
+    """What a kill does to counts of late events, repeats and dead letters."""
+
+    KEPT = "kept"
+    OF_A_PROCESS = "of-a-process"
+    """They die with the process, though what they count was committed."""
+
+
 class Average(Enum):
     """How the sum behind an average is kept."""
 
@@ -298,6 +306,7 @@ class Rules:
     bad_record: BadRecord = BadRecord.DEAD_LETTER
     null_time: NullTime = NullTime.DEAD_LETTER
     late_count: LateCount = LateCount.PER_EVENT
+    counts: Counts = Counts.KEPT
     average: Average = Average.EXACT
     trailing_batch: TrailingBatch = TrailingBatch.YES
     runs: Runs = Runs.FOR_EVER

@@ -51,9 +51,8 @@ def capability(pipeline: Pipeline, variant: str) -> Capability:
     if trigger(variant).bounded and ticks(pipeline):
         return Capability(
             Support.UNSUPPORTED,
-            "A run that ends does not wait for the clock on the wall: it is one batch, or with such timers asks for "
-            f"another one for ever ({STATEFUL}/transformwithstate/TransformWithStateExecBase.scala: "
-            "shouldRunAnotherBatch).",
+            "A run that ends does not wait for the clock on the wall: with such timers it asks for another batch for "
+            f"ever ({STATEFUL}/transformwithstate/TransformWithStateExecBase.scala: shouldRunAnotherBatch).",
         )
     if found.support is Support.RECIPE and variant == SHIPPED:
         return Capability(

@@ -20,6 +20,7 @@ from engines.spark.variants import SHIPPED, STRICT, SinkKind, Trigger, sink_kind
 from semantics.rules import (
     Average,
     BadRecord,
+    Counts,
     DedupForget,
     FilteredClock,
     JoinClock,
@@ -35,7 +36,6 @@ from semantics.rules import (
     Runs,
     SessionLateness,
     Sink,
-    TrailingBatch,
     ValueBound,
     WatermarkAdvance,
     WatermarkResolution,
@@ -66,6 +66,7 @@ RULES = Rules(
     bad_record=BadRecord.NULL_FIELDS,
     null_time=NullTime.SQL_NULL,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
+    counts=Counts.OF_A_PROCESS,
     average=Average.DOUBLE,
     restart_clock=RestartClock.GLOBAL_ONLY,
     restart_timers=RestartTimers.AT_INPUT,
@@ -104,9 +105,8 @@ _SOURCES = {
     "and no watermark predicate is true of null",
     "late_count": f"{GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
+    "counts": f"{_STREAMING}/runtime/ProgressReporter.scala: what batches report is a queue in the driver's memory",
     "average": f"{CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
-    "trailing_batch": f"{_STREAMING}/runtime/MicroBatchExecution.scala: Trigger.Once is a SingleBatchExecutor, "
-    "and a batch without data is constructed only after another batch of the same run",
     "runs": f"{GUIDE} 'Triggers': available-now and once process all the available data, and then stop on their own",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps one watermark, the query's; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
@@ -122,8 +122,8 @@ _FOLKLORE = (
 _REMEDIES = {
     "bad_record": "the variant spark:dead-letters asks from_json what is torn, and writes it to a topic of its own",
     "null_time": "the variant spark:dead-letters writes what has no time to a topic of its own",
+    "counts": "a StreamingQueryListener that writes reports elsewhere: it hears of each batch that is done",
     "restart_timers": "send a heartbeat: an event of any key wakes the timers of all",
-    "trailing_batch": "available-now runs the last batch without data too, and keeps to the source's limits",
     "runs": "let the query run: its watermarks then see all of its inputs",
     "value_bound": "compute the condition as a column before the join, and name the column in it",
     "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
@@ -133,7 +133,6 @@ _TITLES = {
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
     SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
     Trigger.AVAILABLE_NOW.value: ", a run a step: available-now",
-    Trigger.ONCE.value: ", a run a step: once",
     STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }
@@ -158,8 +157,7 @@ def declaration(variant: str = "") -> Declaration:
     sink = sink_kind(variant)
     rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
     if trigger(variant).bounded:
-        trailing = TrailingBatch.NO if trigger(variant) is Trigger.ONCE else TrailingBatch.YES
-        rules = replace(rules, runs=Runs.A_STEP, trailing_batch=trailing)
+        rules = replace(rules, runs=Runs.A_STEP)
     if variant == STRICT:
         rules = rules.returned(("bad_record", "null_time"))
     sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES

@@ -104,10 +104,9 @@ class SparkDeployment:
     """Of our own, where workers come and go."""
     _checkpoints: dict[str, Checkpoint] = field(init=False)
     sink: SinkKind = field(init=False)
-
     _trigger: Trigger = field(init=False)
-    _struck: asyncio.Task[Any] | None = None
-    """A run that is there to be killed."""
+    _struck: asyncio.Future[Any] | None = None
+    """Runs that are there to be killed: nobody waits for their answers."""
     _now_ms: int | None = field(init=False)
     """Processing time, where it is told to the queries because a script lets it pass; None: it is the wall's."""
 
@@ -285,7 +284,7 @@ class SparkDeployment:
         await self.stop()
         self._kill()
         if self._struck is not None:
-            await self._struck
+            self._struck.cancel()
             self._struck = None
         if self._undo is not None:
             checkpoint, batch = self._undo

@@ -37,7 +37,6 @@ from semantics.timeline import CrashPoint
 
 _TICK = "400 milliseconds"
 """Between batches of a job that runs them for ever: a multiple of what an empty one takes."""
-_TRIGGERS = {Trigger.AVAILABLE_NOW: "availableNow", Trigger.ONCE: "once"}
 _LOOK_EVERY_S = 0.005
 _STARTERS = 4
 """Threads that start queries: two fill two cores, the others wait for Kafka meanwhile."""
@@ -95,6 +94,7 @@ class _Query:
             return
         log = Checkpoint(self.checkpoint)
         planned, committed = log.last(Journal.PLANNED), log.last(Journal.COMMITTED)
+        # After a restart it runs no batch before there is input.
         if self.ticks and not (covered and planned == committed == self.first):
             # The batch that runs now may have begun before it was asked: the one after it has not.
             self.await_batch(planned + 2)
@@ -113,7 +113,7 @@ class _Query:
     def _done(self) -> int:
         """Return the newest batch that was done and reported in this run; -1 if none was."""
         last = self.stream._jsq.lastProgress()
-        return -1 if last is None else int(last.batchId())
+        return int(last.batchId()) if last is not None and last.durationMs().containsKey("addBatch") else -1
 
     def stop(self) -> None:
         """Stop the query; one that runs batch after batch in a pause between two, so that none is done again."""
@@ -140,8 +140,7 @@ class Worker:
             builder = builder.config(name, value)
         self._spark = builder.getOrCreate()
         if now_ms is not None:
-            told = self._spark._jvm.org.apache.spark.sql.weir.Told
-            self._clock = told.to(self._spark._jsparkSession, now_ms)
+            self._clock = self._spark._jvm.org.apache.spark.sql.weir.Told.to(self._spark._jsparkSession, now_ms)
         return {"jvm": self._spark._jvm.java.lang.ProcessHandle.current().pid()}
 
     def start(
@@ -182,7 +181,7 @@ class Worker:
             if runs_on:
                 writer = writer.trigger(processingTime=_TICK)
             elif trigger.bounded:
-                writer = writer.trigger(**{_TRIGGERS[trigger]: True})
+                writer = writer.trigger(availableNow=True)
             self._queries[name] = _Query(writer.queryName(name), checkpoint, runs_on, trigger.bounded)
         except AnalysisException as error:
             condition = error.getCondition() or type(error).__name__

@@ -50,6 +50,7 @@ from semantics.rows import Row
 from semantics.rules import (
     CONTRACT,
     BadRecord,
+    Counts,
     FilteredClock,
     LateCount,
     NullTime,
@@ -194,6 +195,8 @@ class Task:
         """Begin anew in another process: with all state, and without what the rules say is forgotten."""
         if self.rules.restart_clock is RestartClock.GLOBAL_ONLY:
             self.clock.forget()
+        if self.rules.counts is Counts.OF_A_PROCESS:
+            self.late, self.dup, self.dead = 0, 0, []
         self.asleep = self.rules.restart_timers is RestartTimers.AT_INPUT
 
     def _enter(self, event: Event, partials: set[object]) -> bool:

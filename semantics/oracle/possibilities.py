@@ -19,16 +19,7 @@ from semantics.oracle.machine import PARTS, Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
-from semantics.rules import (
-    CONTRACT,
-    LateCount,
-    RestartClock,
-    RestartTimers,
-    Rules,
-    Runs,
-    TrailingBatch,
-    WatermarkAdvance,
-)
+from semantics.rules import CONTRACT, LateCount, Rules, Runs, TrailingBatch, WatermarkAdvance
 from semantics.time import us
 from semantics.timeline import (
     SENTINEL_KEY,
@@ -102,7 +93,7 @@ def _predict(
     """Return every outcome of one task."""
     arrange = _arranged(pipeline)
     inputs = [source.name for source in sources(pipeline)]
-    forgets = rules.restart_clock is RestartClock.GLOBAL_ONLY or rules.restart_timers is RestartTimers.AT_INPUT
+    forgets = bool({"restart_clock", "restart_timers", "counts"} & set(rules.overridden()))
     paths: dict[Dump, set[Prediction]] = {parts.task(pipeline, rules, lanes, parts).dump(): {()}}
     ended: set[Prediction] = set()
     crash: Crash | None = None

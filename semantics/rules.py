@@ -206,12 +206,37 @@ class LateCount(Enum):
     NONE = "none"
 
 
+class Counts(Enum):
+    """What a kill does to counts of late events, repeats and dead letters."""
+
+    KEPT = "kept"
+    OF_A_PROCESS = "of-a-process"
+    """They die with the process, though what they count was committed."""
+
+
 class Average(Enum):
     """How the sum behind an average is kept."""
 
     EXACT = "exact"
     DOUBLE = "double"
     """As a 64-bit float, rounded with every event: above 2^53 small values get lost beside large ones."""
+
+
+class TrailingBatch(Enum):
+    """Whether what the last input closes comes out without another input."""
+
+    YES = "yes"
+    NO = "no"
+    """A micro-batch without input is never run: what is due waits for the next one with input."""
+
+
+class Runs(Enum):
+    """How long a process lives that nobody stops."""
+
+    FOR_EVER = "for-ever"
+    A_STEP = "a-step"
+    """As long as there is input: each step of a script is a run of its own, and whatever a restart forgets is forgotten
+    between them."""
 
 
 class RestartClock(Enum):
@@ -221,6 +246,14 @@ class RestartClock(Enum):
     """Every input's clock."""
     GLOBAL_ONLY = "global-only"
     """Only the query's watermark: each input's own maximum is forgotten."""
+
+
+class RestartTimers(Enum):
+    """When timers of processing time that were set before a restart fire."""
+
+    ON_TIME = "on-time"
+    AT_INPUT = "at-input"
+    """Not before the first input after it, however long that takes."""
 
 
 class RecoveredState(Enum):
@@ -273,8 +306,12 @@ class Rules:
     bad_record: BadRecord = BadRecord.DEAD_LETTER
     null_time: NullTime = NullTime.DEAD_LETTER
     late_count: LateCount = LateCount.PER_EVENT
+    counts: Counts = Counts.KEPT
     average: Average = Average.EXACT
+    trailing_batch: TrailingBatch = TrailingBatch.YES
+    runs: Runs = Runs.FOR_EVER
     restart_clock: RestartClock = RestartClock.KEPT
+    restart_timers: RestartTimers = RestartTimers.ON_TIME
     recovered_state: RecoveredState = RecoveredState.COMMITTED
     sink: Sink = Sink.EXACTLY_ONCE
 

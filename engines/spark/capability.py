@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from engines.contract import Capability, Support
-from engines.spark.variants import SHIPPED, STRICT, sink_kind
+from engines.spark.variants import SHIPPED, STRICT, sink_kind, trigger
 from semantics.pipeline import (
     Absence,
     Aggregate,
@@ -48,6 +48,12 @@ _LETTERS = "A second branch reads the input once more, and writes what cannot be
 def capability(pipeline: Pipeline, variant: str) -> Capability:
     """Return how a variant stands to a pipeline."""
     found = _capability(pipeline)
+    if trigger(variant).bounded and ticks(pipeline):
+        return Capability(
+            Support.UNSUPPORTED,
+            "A run that ends does not wait for the clock on the wall: with such timers it asks for another batch for "
+            f"ever ({STATEFUL}/transformwithstate/TransformWithStateExecBase.scala: shouldRunAnotherBatch).",
+        )
     if found.support is Support.RECIPE and variant == SHIPPED:
         return Capability(
             Support.UNSUPPORTED,
@@ -83,6 +89,11 @@ def _capability(pipeline: Pipeline) -> Capability:
     return Capability(Support.RECIPE, " ".join(recipes)) if recipes else _NATIVE
 
 
+def ticks(pipeline: Pipeline) -> bool:
+    """Return whether the query runs batch after batch, data or not: processing time means something to it."""
+    return any(isinstance(node, Absence) and node.timer is Timer.PROCESSING_TIME for node in nodes(pipeline))
+
+
 def recipe_of(node: Pipeline, *, last: bool) -> str:
     """Return what a recipe of ours does for this node; empty where Spark has an operator."""
     match node:
@@ -94,6 +105,8 @@ def recipe_of(node: Pipeline, *, last: bool) -> str:
             return "A second branch with a transformWithState, which notes each watermark, writes what Spark drops."
         case Upsert():
             return "A transformWithState keeps the latest version of each key, and passes on what is not older."
+        case Absence(timer=Timer.PROCESSING_TIME):
+            return "A transformWithState keeps the last event of each key, and has a timer of processing time."
         case Absence():
             return "A transformWithState keeps the latest event of each key, and has a timer for its silence."
         case Lookup(as_of=AsOf.ARRIVAL):
@@ -186,12 +199,6 @@ def _beneath(node: Pipeline) -> Iterator[Pipeline]:
 
 def _of_node(node: Pipeline) -> Capability:
     match node:
-        case Absence(timer=Timer.PROCESSING_TIME):
-            return Capability(
-                Support.NOT_IMPLEMENTED,
-                "A transformWithState has timers of one time or the other, which fire when a batch runs "
-                f"({STATE_GUIDE}): of processing time we have none yet.",
-            )
         case Aggregate(window=window) if window is not None and window.grace:
             return Capability(
                 Support.UNSUPPORTED,

@@ -16,10 +16,11 @@ from engines.spark.capability import CATALYST, GUIDE, SQL, STATEFUL, VERSION, ca
 from engines.spark.cluster import clustered
 from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
-from engines.spark.variants import SHIPPED, STRICT, SinkKind, sink_kind
+from engines.spark.variants import SHIPPED, STRICT, SinkKind, Trigger, sink_kind, trigger
 from semantics.rules import (
     Average,
     BadRecord,
+    Counts,
     DedupForget,
     FilteredClock,
     JoinClock,
@@ -29,8 +30,10 @@ from semantics.rules import (
     OperatorClock,
     OwnConditionFalse,
     RestartClock,
+    RestartTimers,
     RowLateness,
     Rules,
+    Runs,
     SessionLateness,
     Sink,
     ValueBound,
@@ -63,8 +66,10 @@ RULES = Rules(
     bad_record=BadRecord.NULL_FIELDS,
     null_time=NullTime.SQL_NULL,
     late_count=LateCount.PER_PARTIAL_AGGREGATE,
+    counts=Counts.OF_A_PROCESS,
     average=Average.DOUBLE,
     restart_clock=RestartClock.GLOBAL_ONLY,
+    restart_timers=RestartTimers.AT_INPUT,
     sink=Sink.AT_LEAST_ONCE,
 )
 _SOURCES = {
@@ -100,9 +105,13 @@ _SOURCES = {
     "and no watermark predicate is true of null",
     "late_count": f"{GUIDE} on numRowsDroppedByWatermark: not always the count of late input rows, because "
     "aggregation checks pre-aggregated rows",
+    "counts": f"{_STREAMING}/runtime/ProgressReporter.scala: what batches report is a queue in the driver's memory",
     "average": f"{CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
+    "runs": f"{GUIDE} 'Triggers': available-now and once process all the available data, and then stop on their own",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps one watermark, the query's; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
+    "restart_timers": f"{_STREAMING}/runtime/MicroBatchExecution.scala: constructNextBatch runs a batch "
+    "without data only if the batch before, of the same run, asks for it (previousContext, shouldRunAnotherBatch)",
     "sink": f"{_KAFKA} 'Writing Data to Kafka': at least once; some records may be duplicated",
 }
 _FOLKLORE = (
@@ -113,6 +122,9 @@ _FOLKLORE = (
 _REMEDIES = {
     "bad_record": "the variant spark:dead-letters asks from_json what is torn, and writes it to a topic of its own",
     "null_time": "the variant spark:dead-letters writes what has no time to a topic of its own",
+    "counts": "a StreamingQueryListener that writes reports elsewhere: it hears of each batch that is done",
+    "restart_timers": "send a heartbeat: an event of any key wakes the timers of all",
+    "runs": "let the query run: its watermarks then see all of its inputs",
     "value_bound": "compute the condition as a column before the join, and name the column in it",
     "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
 }
@@ -120,6 +132,7 @@ _TITLES = {
     "": "",
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
     SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
+    Trigger.AVAILABLE_NOW.value: ", a run a step: available-now",
     STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }
@@ -138,11 +151,13 @@ _NO_TAKEOVER = Capability(
 def declaration(variant: str = "") -> Declaration:
     """Return the declaration of a variant.
 
-    Two mean something else: `txn-sink`, whose sink overrides nothing, and `dead-letters`, which does with what cannot
-    be used as the contract demands.
+    Some mean something else: `txn-sink`, whose sink overrides nothing, `dead-letters`, which does with what cannot be
+    used as the contract demands, and those whose runs end.
     """
     sink = sink_kind(variant)
     rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
+    if trigger(variant).bounded:
+        rules = replace(rules, runs=Runs.A_STEP)
     if variant == STRICT:
         rules = rules.returned(("bad_record", "null_time"))
     sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES

@@ -28,6 +28,7 @@ from engines.contract import (
     Job,
     Log,
     Place,
+    Profile,
     Progress,
     Reached,
     RunDirs,
@@ -38,6 +39,7 @@ from engines.contract import (
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
 from engines.process import Child
+from engines.spark.capability import ticks
 from engines.spark.checkpoint import Checkpoint, Journal
 from engines.spark.cluster import LocalCluster, clustered, on_cluster
 from engines.spark.crash import Watcher
@@ -47,7 +49,7 @@ from engines.spark.recipes import jar
 from engines.spark.session import environment, settings, source_options
 from engines.spark.standstill import Standstill, batches
 from engines.spark.state import disk_bytes, restore_bytes
-from engines.spark.variants import STRICT, VARIANTS, SinkKind, sink_kind, table_of
+from engines.spark.variants import STRICT, VARIANTS, SinkKind, Trigger, sink_kind, table_of, trigger
 from semantics.timeline import CrashPoint
 
 _READY_WITHIN = timedelta(seconds=60)
@@ -105,9 +107,17 @@ class SparkDeployment:
     """Of our own, where workers come and go."""
     _checkpoints: dict[str, Checkpoint] = field(init=False)
     sink: SinkKind = field(init=False)
+    _trigger: Trigger = field(init=False)
+    _struck: asyncio.Future[Any] | None = None
+    """Runs that are there to be killed: nobody waits for their answers."""
+    _now_ms: int | None = field(init=False)
+    """Processing time, where it is told to the queries because a script lets it pass; None: it is the wall's."""
 
     def __post_init__(self) -> None:
+        told = self.settings.profile is Profile.SUITE and any(ticks(job.pipeline) for job in self.jobs)
+        self._now_ms = int(time.time() * 1000) if told else None
         self.sink = sink_kind(self.settings.variant)
+        self._trigger = trigger(self.settings.variant)
         self._checkpoints = {job.name: Checkpoint(self.dirs.durable / job.name) for job in self.jobs}
 
     async def __aenter__(self) -> Self:
@@ -141,7 +151,7 @@ class SparkDeployment:
             child = Child("spark", argv, log=self.dirs.logs / "spark.log", env=environment(found), talk=True)
             self._child = child
             await child.ready(within=_READY_WITHIN)
-            await child.request("open", within=_READY_WITHIN, conf=conf)
+            await child.request("open", within=_READY_WITHIN, conf=conf, now_ms=self._now_ms)
             jobs = [self._describe(job) for job in self.jobs]
             answer = await child.request(
                 "start",
@@ -150,6 +160,7 @@ class SparkDeployment:
                 source=source_options(self.settings.variant),
                 sink=self.sink.value,
                 strict=self.settings.variant == STRICT,
+                trigger=self._trigger.value,
                 jobs=jobs,
             )
             if answer["refused"] is not None:
@@ -195,10 +206,11 @@ class SparkDeployment:
         """
         checkpoint, late, duplicates, dead = self._checkpoints[name], 0, 0, 0
         while True:
-            covered = not _behind(checkpoint, asked)
+            # A run that ends begins after the input was sent, and takes all of it.
+            covered = self._trigger.bounded or not _behind(checkpoint, asked)
             within = timedelta(seconds=max(0.1, deadline - time.monotonic()))
             try:
-                answer = await self._running().request("drain", within=within, job=name)
+                answer = await self._running().request("drain", within=within, job=name, covered=covered)
             except Deadline as error:
                 return Settled(status=Status.DEADLINE, detail=f"{error} {_behind(checkpoint, asked)}")
             if "failed" in answer:
@@ -257,6 +269,9 @@ class SparkDeployment:
         watcher = self._watcher
         if watcher is None:
             raise EngineFailed("No crash point is armed: call arm() first.")
+        if self._trigger.bounded:
+            runs = [self._running().request("drain", within=within, job=job.name, covered=False) for job in self.jobs]
+            self._struck = asyncio.ensure_future(asyncio.gather(*runs, return_exceptions=True))
         reached = await asyncio.to_thread(watcher.reached, within=within)
         self._undo = watcher.undo
         return reached
@@ -274,6 +289,9 @@ class SparkDeployment:
     async def restart(self, *, wipe_state: bool = False) -> None:
         await self.stop()
         self._kill()
+        if self._struck is not None:
+            self._struck.cancel()
+            self._struck = None
         if self._undo is not None:
             checkpoint, batch = self._undo
             checkpoint.forget(batch)
@@ -284,7 +302,12 @@ class SparkDeployment:
         await self.launch()
 
     async def pass_time(self, duration: timedelta) -> None:
-        await asyncio.sleep(duration.total_seconds())
+        if self._now_ms is None:
+            await asyncio.sleep(duration.total_seconds())
+            return
+        ms = round(duration.total_seconds() * 1000)
+        self._now_ms += ms
+        await self._running().request("pass_time", within=_READY_WITHIN, ms=ms)
 
     async def scale(self, workers: int) -> None:
         self._disarm()

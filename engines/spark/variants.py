@@ -25,6 +25,20 @@ class SinkKind(Enum):
         return self is not SinkKind.NATIVE
 
 
+class Trigger(Enum):
+    """When batches are run."""
+
+    AT_ONCE = ""
+    """One after the other, as long as the query lives: Spark's own."""
+    AVAILABLE_NOW = "available-now"
+    """A run takes the input that is there, and what follows from it, and ends."""
+
+    @property
+    def bounded(self) -> bool:
+        """Return whether a run ends by itself."""
+        return self is not Trigger.AT_ONCE
+
+
 SHIPPED = "shipped"
 STRICT = "dead-letters"
 VARIANTS = {
@@ -32,6 +46,7 @@ VARIANTS = {
     SinkKind.TRANSACTIONAL.value: "foreachBatch: a Kafka transaction a batch, with the batch's token in it",
     SinkKind.FOLKLORE.value: "foreachBatch: a Kafka transaction a batch, under an id of that batch, without a token",
     STRICT: "records that cannot be used go to a topic of their own, by a second branch of the query",
+    Trigger.AVAILABLE_NOW.value: "every step a run of its own, from the checkpoint, that ends when no input is left",
     SHIPPED: "Spark's own settings, but for four shuffle partitions",
 }
 
@@ -39,6 +54,11 @@ VARIANTS = {
 def sink_kind(variant: str) -> SinkKind:
     """Return how a variant writes."""
     return SinkKind(variant) if variant in {kind.value for kind in SinkKind} else SinkKind.NATIVE
+
+
+def trigger(variant: str) -> Trigger:
+    """Return when a variant runs batches."""
+    return Trigger(variant) if variant in {kind.value for kind in Trigger} else Trigger.AT_ONCE
 
 
 def table_of(checkpoint: Path) -> Path:

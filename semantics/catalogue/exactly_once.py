@@ -185,4 +185,12 @@ EXPECTATIONS = [
         demand=after([], [], [], [], ["a[0,19)=2", "b[0,19)=2"]),
         because="Takeover is the one moment in which nobody alive has seen all of a session.",
     ),
+    Expectation(
+        "EO-22",
+        "what was dropped as late is counted, even if the process dies before the step has ended",
+        pipeline=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
+        timeline=script("a@1", "z@60", _AFTER_SINK, "a@2 b@3 y@120", "b@4 x@180"),
+        demand=after([], ["a[0,10)=1"], [], ["z[60,70)=1", "late:2"], ["y[120,130)=1", "late:1"]),
+        because="Books that do not close after a crash close never: in must be out, late and dead.",
+    ),
 ]

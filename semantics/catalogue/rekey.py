@@ -179,4 +179,24 @@ EXPECTATIONS = [
         demand=after([], ["x[0,10)=1", "u[0,10)=1"], [], ["late:2", "dead:2*late"]),
         because="An event that is late must not be in time because somebody deployed.",
     ),
+    Expectation(
+        "NK-18",
+        "what is late behind a new key as the process dies is a dead letter, and counted, as is what comes after it",
+        pipeline=_LATE,
+        timeline=script(
+            "a#x@1 b#u@2/1",
+            "a#x@30 b#u@31/1",
+            Crash(CrashPoint.AFTER_SINK),
+            "a#u@5 a#x@60 b#x@3/1 b#u@61/1",
+            "a#u@6 b#x@4/1",
+        ),
+        demand=after(
+            [],
+            ["x[0,10)=1", "u[0,10)=1"],
+            [],
+            ["x[30,40)=1", "u[30,40)=1", "late:2", "dead:2"],
+            ["late:2", "dead:2"],
+        ),
+        because="The night of the crash is the one whose losses somebody will ask for.",
+    ),
 ]

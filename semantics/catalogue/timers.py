@@ -119,4 +119,12 @@ EXPECTATIONS = [
         demand=after([], [], ["a=7@0", "b@~"], [], ["state:0"]),
         because="An alarm that a deployment forgets is the one that was needed.",
     ),
+    Expectation(
+        "ST-25",
+        "after a restart a timer of processing time waits for no event of another key",
+        pipeline=_LISTENING,
+        timeline=script("a=7@0", Restart(), Idle(_PATIENCE), "b@1"),
+        demand=after([], [], ["a=7@0"], ["state:1"]),
+        because="When all machines have died there is nobody left to wake the one who should say so.",
+    ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from semantics.expr import Expr
-from semantics.oracle.clocks import Dump
+from semantics.oracle.clocks import BEFORE_ALL, Dump
 from semantics.oracle.operator import Missed, Operator, row_is_late, time_of
 from semantics.oracle.simple import evaluate
 from semantics.pipeline import Absence, AsOf, How, Lookup, Upsert, clocked
@@ -94,17 +94,19 @@ class Listening(Operator):
 
     def close(self, now: int) -> None:
         del now
+        for key, (event, silent_us) in list(self.latest.items()):
+            if silent_us >= self.after_us:
+                self.rows.append(EventRow(key, event.id, event.value, event.time_us))
+                del self.latest[key]
 
     def undecided(self, duration_us: int) -> bool:
         silences = (silent_us + duration_us for _, silent_us in self.latest.values())
         return any(self.after_us < 2 * silent_us < 2 * self.after_us for silent_us in silences)
 
-    def pass_time(self, duration_us: int) -> None:
-        for key, (event, silent_us) in list(self.latest.items()):
-            self.latest[key] = event, silent_us + duration_us
-            if silent_us + duration_us >= self.after_us:
-                self.rows.append(EventRow(key, event.id, event.value, event.time_us))
-                del self.latest[key]
+    def pass_time(self, duration_us: int, *, asleep: bool) -> None:
+        self.latest = {key: (event, silent_us + duration_us) for key, (event, silent_us) in self.latest.items()}
+        if not asleep:
+            self.close(BEFORE_ALL)
 
     def held(self) -> Iterator[str | None]:
         return iter(self.latest)

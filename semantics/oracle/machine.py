@@ -50,9 +50,12 @@ from semantics.rows import Row
 from semantics.rules import (
     CONTRACT,
     BadRecord,
+    Counts,
     FilteredClock,
     LateCount,
     NullTime,
+    RestartClock,
+    RestartTimers,
     Rules,
     WatermarkAdvance,
     WatermarkScope,
@@ -105,6 +108,8 @@ class Task:
             end = Node(parts.operator(pipeline, rules), Mark(self.clock, lambda: BEFORE_ALL))
             self._build(pipeline, self.lanes, (), end, 0)
             self.nodes.append(end)
+        self.asleep = False
+        """Whether a restart has stopped timers of processing time, until the next input."""
         self.rows: list[Row] = []
         self.dead: list[tuple[Event | Raw, str]] = []
         """The unusable, each with its reason."""
@@ -156,6 +161,7 @@ class Task:
     def batch(self, events: Sequence[Event | Raw]) -> None:
         """Run one micro-batch."""
         partials = set[object]()
+        self.asleep = self.asleep and not events
         for event in events:
             if self._sources[event.input].idle_after is not None:
                 entry = self._entries[event.input, event.partition]
@@ -182,8 +188,16 @@ class Task:
     def pass_time(self, duration_us: int) -> None:
         """Let processing time pass without input: timers fire."""
         for node in self.nodes:
-            node.operator.pass_time(duration_us)
+            node.operator.pass_time(duration_us, asleep=self.asleep)
             self._say(node, set())
+
+    def restart(self) -> None:
+        """Begin anew in another process: with all state, and without what the rules say is forgotten."""
+        if self.rules.restart_clock is RestartClock.GLOBAL_ONLY:
+            self.clock.forget()
+        if self.rules.counts is Counts.OF_A_PROCESS:
+            self.late, self.dup, self.dead = 0, 0, []
+        self.asleep = self.rules.restart_timers is RestartTimers.AT_INPUT
 
     def _enter(self, event: Event, partials: set[object]) -> bool:
         """Take an event in: past the clock, and to the first operator. Return whether it is late for that."""
@@ -248,11 +262,11 @@ class Task:
     def dump(self) -> Dump:
         """Return clock and state, between two micro-batches."""
         marks = tuple(mark.dump() for mark in self._marks())
-        return self.clock.dump(), marks, tuple(node.operator.dump() for node in self.nodes)
+        return self.clock.dump(), marks, tuple(node.operator.dump() for node in self.nodes), self.asleep
 
     def load(self, dump: Dump) -> None:
         """Take up a dump; lists for its tuples will do."""
-        clock, marks, states = dump
+        clock, marks, states, self.asleep = dump
         self.clock.load(clock)
         for mark, part in zip(self._marks(), marks, strict=True):
             mark.load(part)

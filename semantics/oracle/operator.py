@@ -86,9 +86,9 @@ class Operator(ABC):
         del duration_us
         return False
 
-    def pass_time(self, duration_us: int) -> None:
-        """Let processing time pass without input."""
-        del duration_us
+    def pass_time(self, duration_us: int, *, asleep: bool) -> None:
+        """Let processing time pass without input. `asleep`: no timer fires yet."""
+        del duration_us, asleep
 
     @abstractmethod
     def held(self) -> Iterator[str | None]:

@@ -19,7 +19,7 @@ from semantics.oracle.machine import PARTS, Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
-from semantics.rules import CONTRACT, LateCount, RestartClock, Rules, WatermarkAdvance
+from semantics.rules import CONTRACT, LateCount, Rules, Runs, TrailingBatch, WatermarkAdvance
 from semantics.time import us
 from semantics.timeline import (
     SENTINEL_KEY,
@@ -75,7 +75,7 @@ def predict(
 ) -> frozenset[Prediction]:
     """Return every outcome that an engine with these rules may show.
 
-    A fault changes nothing but what `restart_clock` and `recovered_state` say. Raises `InvalidTimeline`.
+    A fault changes nothing but what the rules of restarts and `recovered_state` say. Raises `InvalidTimeline`.
     """
     check(timeline, tuple(source.name for source in sources(pipeline)))
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
@@ -94,7 +94,7 @@ def _predict(
     """Return every outcome of one task."""
     arrange = _arranged(pipeline)
     inputs = [source.name for source in sources(pipeline)]
-    forgets = rules.restart_clock is RestartClock.GLOBAL_ONLY
+    forgets = bool({"restart_clock", "restart_timers", "counts"} & set(rules.overridden()))
     paths: dict[Dump, set[Prediction]] = {parts.task(pipeline, rules, lanes, parts).dump(): {()}}
     ended: set[Prediction] = set()
     crash: Crash | None = None
@@ -105,8 +105,8 @@ def _predict(
         for dump, pasts in paths.items():
             task = parts.task(pipeline, rules, lanes, parts)
             task.load(dump)
-            if forgets and isinstance(step, Restart):
-                task.clock.forget()
+            if forgets and (isinstance(step, Restart) or rules.runs is Runs.A_STEP):
+                task.restart()
             chunks = _chunks(step, inputs, lanes)
             begun = _hushed(task, step, number) if isinstance(step, Idle) else [task]
             for end in (end for task in begun for end in _ends(task, chunks, number, arrange, forgets_at, fault)):
@@ -184,8 +184,9 @@ def _orders(
 ) -> Iterator[Task | Failed]:
     """Yield the task after every order or cut of the chunks, each distinct one once."""
     if forgets is _Moment.AT_START:
-        task.clock.forget()
+        task.restart()
     following = _batches if task.rules.watermark_advance is WatermarkAdvance.BATCH else _records
+    trailing = task.rules.trailing_batch is TrailingBatch.YES
     start = tuple((chunk, 0) for chunk in range(len(chunks)))
     todo = [(task, start, forgets)]
     met: set[object] = set()
@@ -198,7 +199,7 @@ def _orders(
             there = here if len(left) == 1 else here.fork()
             try:
                 there, moment = _run(there, events, forgets)
-                if idle:
+                if idle and trailing:
                     there, moment = _run(there, (), moment)
             except Failed as failed:
                 yield failed
@@ -224,10 +225,10 @@ def _run(task: Task, events: _Events, forgets: _Moment) -> tuple[Task, _Moment]:
         return task, forgets
     if forgets is _Moment.AT_OUTPUT:
         task = before
-        task.clock.forget()
+        task.restart()
         task.feed(events)
     else:
-        task.clock.forget()
+        task.restart()
     return task, _Moment.NEVER
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from semantics.expr import ID, VALUE, expr
 from semantics.notation import print_row, print_time
 from semantics.oracle import Prediction, StepResult, predict
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Emit,
     Filter,
@@ -23,6 +25,7 @@ from semantics.pipeline import (
     Select,
     Session,
     Source,
+    Timer,
     Tumbling,
 )
 from semantics.rules import (
@@ -40,10 +43,13 @@ from semantics.rules import (
     OuterNull,
     RecoveredState,
     RestartClock,
+    RestartTimers,
     RowLateness,
     Rules,
+    Runs,
     SessionLateness,
     SessionTouch,
+    TrailingBatch,
     WatermarkAdvance,
     WatermarkResolution,
     WatermarkScope,
@@ -254,6 +260,28 @@ class TestWatermark:
         kept, forgot = only(join(), *steps), only(join(), *steps, rules=rules)
         assert [print_time(step.wm) for step in kept] == ["0", "0", "0", "100"]
         assert [print_time(step.wm) for step in forgot] == ["0", "0", "0", "0"]
+
+    def test_where_each_step_is_a_run_it_forgets_what_a_restart_forgets(self) -> None:
+        rules = Rules(restart_clock=RestartClock.GLOBAL_ONLY, runs=Runs.A_STEP)
+        steps = ("L:a@0 R:z@0", "L:z@100", "R:z@100", "L:z@90 R:z@80")
+        assert [print_time(step.wm) for step in only(join(), *steps)] == ["0", "0", "100", "100"]
+        assert [print_time(step.wm) for step in only(join(), *steps, rules=rules)] == ["0", "0", "0", "80"]
+        kept = Rules(runs=Runs.A_STEP)
+        assert only(join(), *steps, rules=kept) == only(join(), *steps)
+
+    def test_without_a_trailing_batch_what_is_closed_waits_for_the_next_input(self) -> None:
+        steps = ("a@1", "z@10", "z@2", "z@11")
+        waits = replace(BATCH, trailing_batch=TrailingBatch.NO)
+        assert rows(tumbling(), *steps, rules=BATCH) == ["", "a[0,10)=1", "", ""]
+        # The watermark that closes is that of the batch before; the one that makes late is older still.
+        assert rows(tumbling(), *steps, rules=waits) == ["", "", "a[0,10)=1 z[0,10)=1", ""]
+
+    def test_timers_of_processing_time_may_wait_for_input_after_a_restart(self) -> None:
+        steps = ("a@1", Restart(), Idle(s(4)), "b@2", "c@3", Idle(s(4)))
+        sleepy = Rules(restart_timers=RestartTimers.AT_INPUT)
+        silent = Absence(Source(), after=s(4), timer=Timer.PROCESSING_TIME)
+        assert rows(silent, *steps) == ["", "", "a#e1@1", "", "", "b#e2@2 c#e3@3"]
+        assert rows(silent, *steps, rules=sleepy) == ["", "", "", "a#e1@1", "", "b#e2@2 c#e3@3"]
 
     @pytest.mark.parametrize(
         ("point", "watermarks"),

@@ -6,6 +6,7 @@ import pytest
 
 from engines.contract import Support
 from engines.spark.declaration import declaration
+from engines.spark.variants import VARIANTS, trigger
 from semantics.catalogue import all_expectations, find
 from semantics.expr import ID, VALUE, expr
 from semantics.pipeline import (
@@ -117,10 +118,17 @@ def test_workers_come_and_go_but_nobody_takes_over_from_a_driver() -> None:
     assert "https://" in played["EO-19"].reason
 
 
-def test_of_the_catalogue_timers_of_processing_time_alone_are_left_to_be_written() -> None:
-    lacking = {e.id for e in all_expectations()
-               if declaration().can(e.pipeline, e.timeline).support is Support.NOT_IMPLEMENTED}  # fmt: skip
-    assert lacking == {"ST-22", "ST-23", "ST-24", "NK-15"}
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_of_the_catalogue_nothing_is_left_to_be_written(variant: str) -> None:
+    declared = declaration(variant)
+    assert all(declared.can(e.pipeline, e.timeline).support is not Support.NOT_IMPLEMENTED for e in all_expectations())
+
+
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if trigger(variant).bounded])
+def test_a_run_that_ends_has_no_timers_of_processing_time(variant: str) -> None:
+    assert declaration().capability(find("ST-22").pipeline, 1).support is Support.RECIPE
+    assert declaration(variant).capability(find("ST-22").pipeline, 1).support is Support.UNSUPPORTED
+    assert declaration(variant).capability(find("ST-16").pipeline, 1).support is Support.RECIPE
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from engines.contract import Job, RunDirs, Settings, Status
 from engines.errors import EngineFailed
 from engines.memory import MemoryLog
 from engines.spark.engine import SparkDeployment
-from semantics.pipeline import Source
+from semantics.pipeline import Absence, Source, Timer
 
 WITHIN = timedelta(seconds=5)
 JOB = Job("job", Source(), {"in": "in"}, "out", "dead")
@@ -54,6 +55,43 @@ async def test_a_drain_that_returned_early_does_not_count_though_a_batch_has_com
     [answer] = (await spark.settle({"job": {("in", 0): 2}}, within=WITHIN)).values()
     assert answer.status is Status.SETTLED
     assert (answer.progress.late, answer.progress.state_rows) == (2, 3)
+
+
+async def test_a_run_that_ends_is_asked_for_once(tmp_path: Path) -> None:
+    log = MemoryLog()
+    log.create({"out": 1})
+    dirs = RunDirs(logs=tmp_path, durable=tmp_path, state=tmp_path)
+    spark = SparkDeployment([JOB], log, dirs, Settings(variant="available-now"))
+
+    def whole() -> dict[str, Any]:
+        commit(tmp_path / "job", 0, 2)
+        return {"late": 1, "duplicates": 0, "dead": 0, "rows": 3}
+
+    spark._child = Driver(whole)  # type: ignore[assignment]
+    [answer] = (await spark.settle({"job": {("in", 0): 2}}, within=WITHIN)).values()
+    assert (answer.status, answer.progress.late) == (Status.SETTLED, 1)
+
+
+class Clock:
+    """Notes how much time it was told that has passed."""
+
+    def __init__(self) -> None:
+        self.passed: list[Any] = []
+
+    async def request(self, do: str, *, within: timedelta, ms: int) -> dict[str, Any]:
+        assert (do, within > timedelta(0)) == ("pass_time", True)
+        self.passed.append(ms)
+        return {}
+
+
+async def test_processing_time_is_told_where_a_job_has_timers_of_it(tmp_path: Path) -> None:
+    job = Job("job", Absence(Source(), after=timedelta(days=1), timer=Timer.PROCESSING_TIME), {"in": "in"}, "out", "d")
+    dirs = RunDirs(logs=tmp_path, durable=tmp_path, state=tmp_path)
+    spark, clock = SparkDeployment([job], MemoryLog(), dirs, Settings()), Clock()
+    spark._child = clock  # type: ignore[assignment]
+    async with asyncio.timeout(WITHIN.total_seconds()):
+        await spark.pass_time(timedelta(days=1))
+    assert clock.passed == [86_400_000]
 
 
 async def test_a_dead_driver_fails_the_whole_deployment(tmp_path: Path) -> None:

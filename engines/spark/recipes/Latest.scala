@@ -60,6 +60,30 @@ class Absence(afterUs: Long) extends StatefulProcessor[Key, Event, Said] {
   }
 }
 
+/** Says that no event of a key has come for so long by the clock on the wall, once, and forgets it. That time is the one
+  * at which a batch begins: of what comes together, an event is before a timer.
+  */
+class Listening(afterMs: Long) extends StatefulProcessor[Key, Event, Said] {
+  @transient private var last: ValueState[Said] = _
+
+  override def init(output: OutputMode, time: TimeMode): Unit =
+    last = getHandle.getValueState("last", Encoders.product[Said], TTLConfig.NONE)
+
+  override def handleInputRows(key: Key, rows: Iterator[Event], timers: TimerValues): Iterator[Said] = {
+    val event = rows.maxBy(_.o)
+    getHandle.listTimers().toSeq.foreach(getHandle.deleteTimer)
+    getHandle.registerTimer(timers.getCurrentProcessingTimeInMs() + afterMs)
+    last.update(Said(event.k, event.i, event.v, event.us))
+    Iterator.empty
+  }
+
+  override def handleExpiredTimer(key: Key, timers: TimerValues, expired: ExpiredTimerInfo): Iterator[Said] = {
+    val said = last.get()
+    last.clear()
+    Iterator(said)
+  }
+}
+
 /** Gives each event the version of its key that came last; of one batch, versions come first. */
 class LatestLookup(keepsAll: Boolean) extends StatefulProcessor[Key, Event, Said] {
   @transient private var latest: ValueState[Version] = _

@@ -42,6 +42,9 @@ object Recipes {
 
   def absence(frame: DataFrame, afterUs: Long): DataFrame = run(frame, new Absence(afterUs), clocked = true).toDF()
 
+  def listening(frame: DataFrame, afterUs: Long): DataFrame =
+    run(frame, new Listening(-Math.floorDiv(-afterUs, 1000L)), TimeMode.ProcessingTime()).toDF()
+
   def lookup(frame: DataFrame, byArrival: Boolean, keepsAll: Boolean): DataFrame = {
     val processor = if (byArrival) new LatestLookup(keepsAll) else new ValidLookup(keepsAll)
     run(frame, processor, clocked = !byArrival).toDF()
@@ -58,8 +61,9 @@ object Recipes {
   private def judge(frame: DataFrame, processor: StatefulProcessor[Lane, Record, Record], time: TimeMode): DataFrame =
     frame.groupBy("p").as[Lane, Record].transformWithState(processor, time, OutputMode.Append()).toDF()
 
-  private def run[O: Encoder](frame: DataFrame, processor: StatefulProcessor[Key, Event, O], clocked: Boolean): Dataset[O] = {
-    val time = if (clocked) TimeMode.EventTime() else TimeMode.None()
+  private def run[O: Encoder](frame: DataFrame, processor: StatefulProcessor[Key, Event, O], clocked: Boolean): Dataset[O] =
+    run(frame, processor, if (clocked) TimeMode.EventTime() else TimeMode.None())
+
+  private def run[O: Encoder](frame: DataFrame, processor: StatefulProcessor[Key, Event, O], time: TimeMode): Dataset[O] =
     frame.groupBy("k").as[Key, Event].transformWithState(processor, time, OutputMode.Append())
-  }
 }

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from engines.spark.columns import no_offset
-from semantics.pipeline import Absence, Aggregate, AsOf, How, Lookup, Upsert, clocked
+from semantics.pipeline import Absence, Aggregate, AsOf, How, Lookup, Timer, Upsert, clocked
 from semantics.time import us
 
 _TIMELESS = -(2**63)
@@ -25,6 +25,8 @@ def upsert(events: DataFrame, node: Upsert, gone: Column | None) -> DataFrame:
 
 def absence(events: DataFrame, node: Absence) -> DataFrame:
     """Return a row for each silence."""
+    if node.timer is Timer.PROCESSING_TIME:
+        return _said(call(events, "listening", _timeless(events), us(node.after)))
     return _said(call(events, "absence", _timed(events), us(node.after)))
 
 
@@ -38,15 +40,13 @@ def lookup(events: DataFrame, table: DataFrame, node: Lookup, gone: Column | Non
 def changes(events: DataFrame, node: Aggregate) -> DataFrame:
     """Return each change of a running aggregate as an event, with its first function's value."""
     rows = running(events, node)
-    time = sf.when(sf.col("us") != _TIMELESS, sf.timestamp_micros("us"))
-    return rows.select("k", "i", sf.col(node.functions[0].value).alias("v"), time.alias("t"), no_offset().alias("o"))
+    return _said(rows.withColumn("v", sf.col(node.functions[0].value)))
 
 
 def running(events: DataFrame, node: Aggregate) -> DataFrame:
     """Return a row for each change: id `i` and time `us` of the event that made it, and every aggregate by its name."""
     if node.ttl is None:
-        plain = events.withColumn("t", sf.coalesce("t", sf.timestamp_micros(sf.lit(_TIMELESS))))
-        return call(events, "running", _timed(plain), -1, node.at_most)
+        return call(events, "running", _timeless(events), -1, node.at_most)
     # Without its column of event time the operator has timers, and drops nothing as late: no running aggregate does.
     return call(events, "running", _timed(events).drop("t"), us(node.ttl), node.at_most)
 
@@ -58,6 +58,11 @@ def _timed(events: DataFrame, *, gone: Column | None = None, table: bool = False
     return events.where(sf.col("t").isNotNull()).select("k", "i", "v", "t", "o", *columns)
 
 
+def _timeless(events: DataFrame) -> DataFrame:
+    """Return the columns of `weir.Event` where an event without a time is like any other."""
+    return _timed(events.withColumn("t", sf.coalesce("t", sf.timestamp_micros(sf.lit(_TIMELESS)))))
+
+
 def call(frame: DataFrame, recipe: str, *arguments: Any) -> DataFrame:
     """Return what a recipe makes of its arguments."""
     spark: SparkSession = frame.sparkSession
@@ -67,4 +72,5 @@ def call(frame: DataFrame, recipe: str, *arguments: Any) -> DataFrame:
 
 
 def _said(frame: DataFrame) -> DataFrame:
-    return frame.select("k", "i", "v", sf.timestamp_micros("us").alias("t"), no_offset().alias("o"))
+    time = sf.when(sf.col("us") != _TIMELESS, sf.timestamp_micros("us"))
+    return frame.select("k", "i", "v", time.alias("t"), no_offset().alias("o"))

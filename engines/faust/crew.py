@@ -33,14 +33,14 @@ class Crew:
 
     @property
     def children(self) -> Sequence[Child]:
-        """Those that were not stopped, the dead among them."""
-        return list(self._workers.values())
+        """Those that were not stopped, the dead among them, by number: they start in any order."""
+        return [self._workers[number] for number in sorted(self._workers)]
 
     def one(self) -> Child:
         """Return the first of them. Raises `EngineFailed` if all were stopped."""
         if not self._workers:
             raise EngineFailed("The workers were stopped: restart the deployment.")
-        return next(iter(self._workers.values()))
+        return self.children[0]
 
     async def start(self, count: int) -> None:
         """Start workers 0 to `count` - 1; return when each has its tasks open. Raises `EngineFailed`, `Deadline`."""

@@ -170,7 +170,7 @@ class _Producing:
         # Once refused, the producer's sender is dead, and whoever uses it again is told something else.
         sending = self._producer._sender.sender_task
         cause = sending.exception() if sending is not None and sending.done() and not sending.cancelled() else None
-        return isinstance(error, _FENCED) or isinstance(cause, _FENCED)
+        return any(isinstance(each, _FENCED) for each in (error, cause, cause and cause.__cause__))
 
 
 class Transactions(_Producing):

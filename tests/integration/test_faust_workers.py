@@ -70,7 +70,7 @@ class Counting:
     async def balanced(self) -> dict[Child, set[int]]:
         """Return who owns which partitions, once every worker owns some and no two the same.
 
-        A worker that is ready may have been so before the others joined: then it owned what is theirs by now.
+        A worker that is ready may have been so before the others joined, and then owned what is theirs by now.
         """
         async with asyncio.timeout(WITHIN.total_seconds()):
             while True:
@@ -212,6 +212,24 @@ async def test_a_standby_whose_copy_is_damaged_reads_it_anew(broker: str, tmp_pa
         await stage.settle()
         restored = {task["partition"]: task["restored"] for task in await standings(survivor, stage.job)}
         assert all(restored[partition] <= 3 for partition in inherited), restored
+        stage.everything()
+        assert stage.seen == {key: [1, 2, 3] for key in "ab"}
+
+
+async def test_a_worker_whose_own_store_is_damaged_reads_it_anew(broker: str, tmp_path: Path) -> None:
+    async with counting(broker, tmp_path, workers=1) as stage:
+        stage.send()
+        await stage.settle()
+        # What is opened again has its rows in files of blocks, and none of them in memory.
+        await stage.deployment.restart()
+        await stage.settle()
+        [worker] = stage.workers
+        assert hit(tmp_path, [f"state/*/0/{stage.job.name}/0/*.sst"])
+        for _ in range(2):
+            stage.send()
+            await stage.settle()
+        assert worker.alive()
+        assert "is lost" in worker.log.read_text()
         stage.everything()
         assert stage.seen == {key: [1, 2, 3] for key in "ab"}
 

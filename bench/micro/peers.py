@@ -181,7 +181,9 @@ class KafkaStreams:
         path = [*jars.streams_classpath(), _compiled()]
         # Everything else is the JVM's own default.
         log_level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        argv = [str(java.find().path), log_level, "-cp", os.pathsep.join(map(str, path)), "Peer"]
+        # It unpacks a native library, which a JVM that is killed leaves behind.
+        temporary = f"-Djava.io.tmpdir={dirs.state}"
+        argv = [str(java.find().path), log_level, temporary, "-cp", os.pathsep.join(map(str, path)), "Peer"]
         argv += [f"{name}={value}" for name, value in told.items()]
         return Process("kafka-streams", argv, job, log, dirs)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from engines import java
 from engines.errors import Deadline, EnvironmentNotReady
 from engines.process import Child, remove_dir, scratch_dir
-from engines.spark.session import environment
+from engines.spark.session import environment, temporary
 from semantics.errors import WeirError
 
 MASTER = "WEIR_SPARK_MASTER"
@@ -72,7 +72,7 @@ def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path], own: str = ""
         "spark.executor.cores": "1",
         "spark.cores.max": str(_MOST if own else _WORKERS),
         "spark.executor.memory": _HEAP,
-        "spark.executor.extraJavaOptions": f"{_FLAGS} {_QUICK}" if own else _FLAGS,
+        "spark.executor.extraJavaOptions": f"{_FLAGS} {_QUICK} {temporary(conf['spark.local.dir'])}" if own else _FLAGS,
         # With one partition all state would be on one executor.
         "spark.sql.shuffle.partitions": str(max(_WORKERS, int(conf["spark.sql.shuffle.partitions"]))),
     }

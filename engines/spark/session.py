@@ -88,11 +88,16 @@ def settings(
     own["spark.local.dir"] = str(local_dir)
     if profile is Profile.SUITE:
         own["spark.sql.streaming.pollingDelay"] = f"{min(_POLL_MS_MOST, _POLL_MS_A_JOB * jobs)}ms"
-    flags = ["-Duser.timezone=UTC", *(() if shipped else _JVM[profile])]
+    flags = ["-Duser.timezone=UTC", temporary(local_dir), *(() if shipped else _JVM[profile])]
     if profile is Profile.SUITE and not shipped:
         flags += _archive_flags(archive(classpath, java), java, train)
     own["spark.driver.extraJavaOptions"] = " ".join(flags)
     return own
+
+
+def temporary(folder: Path | str) -> str:
+    """Return the flag by which a JVM unpacks its native libraries there: one that is killed leaves them behind."""
+    return f"-Djava.io.tmpdir={folder}"
 
 
 def environment(java: Java) -> dict[str, str]:

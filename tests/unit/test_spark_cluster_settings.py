@@ -10,7 +10,7 @@ from engines.errors import EnvironmentNotReady
 from engines.spark.cluster import MASTER, clustered, on_cluster
 from engines.spark.declaration import declaration
 
-CONF = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "1", "x": "y"}
+CONF = {"spark.master": "local[2]", "spark.sql.shuffle.partitions": "1", "spark.local.dir": "/local", "x": "y"}
 JARS = [Path("/j/a.jar"), Path("/j/b.jar")]
 
 
@@ -30,6 +30,12 @@ def test_executors_get_the_jars_and_state_more_than_one_partition(monkeypatch: p
     assert conf["spark.driver.host"] == conf["spark.driver.bindAddress"] == "127.0.0.1"
     assert conf["x"] == "y"
     assert on_cluster(CONF | {"spark.sql.shuffle.partitions": "4"}, JARS)["spark.sql.shuffle.partitions"] == "4"
+
+
+def test_executors_unpack_their_libraries_where_they_go_with_the_run_if_they_are_ours() -> None:
+    assert (
+        "-Djava.io.tmpdir=/local" in on_cluster(CONF, JARS, "spark://127.0.0.1:7077")["spark.executor.extraJavaOptions"]
+    )
 
 
 def test_the_record_says_that_it_was_a_cluster_and_not_whose(monkeypatch: pytest.MonkeyPatch) -> None:

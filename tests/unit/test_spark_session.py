@@ -9,6 +9,8 @@ from engines.java import Java
 from engines.spark.session import archive, environment, settings, source_options
 
 JAVA = Java(path=Path("/j/bin/java"), home=Path("/j"), version="17.0.15", source="PATH")
+OURS = "-Duser.timezone=UTC -Djava.io.tmpdir=/local"
+"""What a JVM unpacks goes when the run ends, even if it is killed."""
 JARS = (Path("/jars/a.jar"), Path("/jars/b.jar"))
 
 
@@ -26,7 +28,7 @@ def conf(
 def test_a_benchmark_keeps_sparks_own_compilers_collector_and_polling() -> None:
     bench = conf(Profile.BENCH)
     assert not [name for name in bench if "codegen" in name or "pollingDelay" in name]
-    assert bench["spark.driver.extraJavaOptions"] == "-Duser.timezone=UTC"
+    assert bench["spark.driver.extraJavaOptions"] == OURS
 
 
 def test_both_profiles_mean_the_same() -> None:
@@ -39,7 +41,7 @@ def test_both_profiles_mean_the_same() -> None:
 def test_as_shipped_means_without_our_settings() -> None:
     shipped = settings(Profile.SUITE, jobs=1, classpath=JARS, local_dir=Path("/local"), java=JAVA, variant="shipped")
     assert not [name for name in shipped if "codegen" in name or "stateStore" in name or "FileManager" in name]
-    assert shipped["spark.driver.extraJavaOptions"] == "-Duser.timezone=UTC"
+    assert shipped["spark.driver.extraJavaOptions"] == OURS
     assert "kafka.fetch.max.wait.ms" in source_options("")
     assert "kafka.fetch.max.wait.ms" not in source_options("shipped")
 

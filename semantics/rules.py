@@ -207,7 +207,7 @@ class LateCount(Enum):
 
 
 class Counts(Enum):
-    """What a kill does to counts of late events, repeats and dead letters."""
+    """What a kill does to counts of late events and repeats. Dead letters are counted where they lie."""
 
     KEPT = "kept"
     OF_A_PROCESS = "of-a-process"

@@ -196,7 +196,7 @@ class Task:
         if self.rules.restart_clock is RestartClock.GLOBAL_ONLY:
             self.clock.forget()
         if self.rules.counts is Counts.OF_A_PROCESS:
-            self.late, self.dup, self.dead = 0, 0, []
+            self.late, self.dup = 0, 0
         self.asleep = self.rules.restart_timers is RestartTimers.AT_INPUT
 
     def _enter(self, event: Event, partials: set[object]) -> bool:

@@ -133,7 +133,7 @@ class Stage:
 
 
 def outcome(prediction: Prediction) -> list[tuple[object, ...]]:
-    return [(tuple(sorted(r.rows, key=sort_key)), r.wm, r.late, r.dup, r.dead, r.state) for r in prediction]
+    return [(tuple(sorted(r.rows, key=sort_key)), r.wm, r.late, r.dup, len(r.dead), r.state) for r in prediction]
 
 
 _numbers = itertools.count()

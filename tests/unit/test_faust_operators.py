@@ -417,7 +417,7 @@ class Run:
         mark = self.program.watermark
         held = sum(1 for _ in self.table.scan())
         wm = None if mark is None else mark - T0_US
-        counted = self.program.late - late, self.program.duplicates - duplicates, len(self.dead)
+        counted = self.program.late - late, self.program.duplicates - duplicates, tuple(sorted(self.dead))
         return arranged(self.pipeline, self.rows), wm, *counted, held
 
 

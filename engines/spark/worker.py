@@ -133,7 +133,7 @@ class Worker:
         self._gate = Gate()
         self._clock: Any = None
 
-    def open(self, conf: Mapping[str, str], now_ms: int | None) -> dict[str, Any]:
+    def open(self, conf: Mapping[str, str], now_ms: int | None = None) -> dict[str, Any]:
         """Start the JVM with these settings. `now_ms`: processing time, if it is told; None: it is the wall's."""
         builder = SparkSession.builder.appName("weir")
         for name, value in conf.items():

@@ -8,12 +8,12 @@ scheme `weir`, Faust's own way to add a transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import consumer, fetcher
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.transport.drivers import TRANSPORTS, aiokafka
 
 SCHEME = "weir"
@@ -119,6 +119,14 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
         """Ask the group whose the partitions are: a rebalance follows, of this member at least."""
         coordinator = self._thread._ensure_consumer()._coordinator
         self._thread.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        # It asks the broker for each partition's offset, and the assignment may end meanwhile (aiokafka asserts that
+        # there is one). The next assignment begins at what is committed, of itself.
+        try:
+            return cast(Mapping[Any, int], await super().seek_to_committed())
+        except (IllegalStateError, AssertionError):
+            return {}
 
     def end(self, place: TopicPartition) -> tuple[float, int]:
         """Return when the broker last said where a partition ends, in seconds since 1970, and that offset."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer, fetcher
 from aiokafka.consumer.subscription_state import Assignment
 
@@ -37,3 +37,22 @@ def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(module, name, getattr(module, name))
     driver.install()
     assert consumer.Fetcher is driver._Gathering
+
+
+async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = TopicPartition("t", 0), TopicPartition("t", 1)
+    client = AIOKafkaConsumer("t", group_id="g")
+    consuming = object.__new__(driver.Consumer)
+    consuming._thread = SimpleNamespace(seek_to_committed=client.seek_to_committed)
+    assert await consuming.seek_to_committed() == {}, "nothing is assigned yet"
+    client._fetcher = SimpleNamespace(seek_to=client._subscription.seek)
+    client._subscription.assign_from_subscribed({ours})
+
+    async def committed(_: TopicPartition) -> int:
+        client._subscription.assign_from_subscribed({theirs})
+        return 5
+
+    monkeypatch.setattr(client, "committed", committed)
+    assert await consuming.seek_to_committed() == {}
+    assert client.assignment() == {theirs}
+    client._closed = True

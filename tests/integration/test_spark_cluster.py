@@ -90,7 +90,7 @@ class Batch:
         return self._log.ends([self._output], committed=False)[self._output]
 
 
-async def test_an_executor_that_dies_in_mid_batch_is_replaced_its_rows_come_again_and_every_count_is_right(
+async def test_an_executor_or_a_worker_that_dies_in_mid_batch_loses_nothing_its_rows_come_again(
     broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logs, path = tmp_path / "cluster", tmp_path / "weir-killed"
@@ -104,7 +104,7 @@ async def test_an_executor_that_dies_in_mid_batch_is_replaced_its_rows_come_agai
         await lab.spark.launch()
         async with lab.spark:
             (driver,) = lab.spark.processes()
-            for step, harmed in enumerate(("nobody", "the executor"), 1):
+            for step, harmed in enumerate(("nobody", "the executor", "its worker"), 1):
                 batch, out = Batch(lab), 0
                 # So that all of it is one batch.
                 driver.pause()
@@ -113,7 +113,12 @@ async def test_an_executor_that_dies_in_mid_batch_is_replaced_its_rows_come_agai
                 driver.resume()
                 if harmed != "nobody":
                     executor, out = await asyncio.to_thread(batch.hold, cluster.workers[0])
-                    executor.kill()
+                    if harmed == "its worker":
+                        # Its whole group, as when the machine goes; another one joins.
+                        cluster.workers.pop().kill()
+                        await asyncio.to_thread(cluster.scale, 1)
+                    else:
+                        executor.kill()
                     await asyncio.to_thread(await_gone, [executor])
                 answer = (await lab.settle())["running"]
                 assert not answer.detail

@@ -79,6 +79,29 @@ def deviations(cells: Cells) -> list[str]:
     return lines
 
 
+def unlike(cells: Cells) -> list[str]:
+    """Return lines for each variant: what it has played, and which of its verdicts are not those of its engine."""
+    lines = []
+    for name, column in cells.items():
+        engine, _, variant = name.partition(":")
+        own = cells.get(engine, {})
+        if not (variant and own):
+            continue
+        other = {id: verdict for id, verdict in column.items() if id in own and _said(verdict) != _said(own[id])}
+        among = f"{len(column)} of {len(own)} played ({counts(column.values())})"
+        lines.append(f"{name}: {among}, {len(other) or 'none'} unlike {engine}")
+        grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for id, verdict in other.items():
+            grouped[_said(verdict)].append(id)
+        lines += [f"{name} {': '.join(filter(None, said))}: {', '.join(ids)}" for said, ids in grouped.items()]
+    return lines
+
+
+def _said(verdict: Verdict) -> tuple[str, str]:
+    """Return what must be equal for two engines to agree; what holds needs no reason."""
+    return verdict.value.value, "" if verdict.value is Value.HOLDS else verdict.reason
+
+
 def markdown(cells: Cells, *, core: bool = False) -> str:
     """Return the matrix as a Markdown table; `core`: of the core expectations alone."""
     engines = list(cells)

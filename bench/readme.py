@@ -18,6 +18,7 @@ import msgspec
 from bench import matrix, recorded
 from bench.plan import SCENARIOS
 from bench.suite import read_verdicts
+from engines import registry
 from engines.errors import CorruptRun
 from semantics.errors import WeirError
 from semantics.verdict import Verdict
@@ -29,6 +30,11 @@ WHOLE = """\
 
 What holds where, of all expectations. Written by `make readme` from recorded runs. [What the expectations
 say](expectations/README.md), [what the rules mean](rules.md)."""
+
+VARIANTS = """\
+## Variants
+
+What each has played, and where its verdict, or the reason of it, is not that of its engine above."""
 
 
 def results(folders: Sequence[Path]) -> tuple[str, str]:
@@ -45,12 +51,15 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
             raise CorruptRun(f"{folder} is no run folder: {error}.") from error
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
-    machine, counted = _machine(manifests), _counts(cells)
+    whole = {engine: column for engine, column in cells.items() if not registry.get(engine)[1]}
+    machine, counted = _machine(manifests), _counts(whole)
     of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
     figures = [_figures(benched, manifests[-1])] if benched else []
-    reasons = "\n".join(f"- {line}" for line in matrix.deviations(cells))
-    section = [machine, matrix.markdown(cells, core=True), f"{of_all}\n\n{counted}", *figures]
-    page = [WHOLE, machine, counted, matrix.markdown(cells), reasons]
+    reasons = _list(matrix.deviations(whole))
+    section = [machine, matrix.markdown(whole, core=True), f"{of_all}\n\n{counted}", *figures]
+    page = [WHOLE, machine, counted, matrix.markdown(whole), reasons]
+    if len(cells) > len(whole):
+        page += [VARIANTS, _list(matrix.unlike(cells))]
     return "\n\n".join(section), "\n\n".join(part for part in page if part) + "\n"
 
 
@@ -92,7 +101,11 @@ def _machine(manifests: Sequence[dict[str, Any]]) -> str:
 
 
 def _counts(cells: matrix.Cells) -> str:
-    return "\n".join(f"- {engine}: {matrix.counts(column.values())}" for engine, column in cells.items())
+    return _list([f"{engine}: {matrix.counts(column.values())}" for engine, column in cells.items()])
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:

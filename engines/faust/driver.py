@@ -8,8 +8,9 @@ scheme `weir`, Faust's own way to add a transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, cast
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import consumer, fetcher
@@ -120,14 +121,6 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
         coordinator = self._thread._ensure_consumer()._coordinator
         self._thread.thread_loop.call_soon_threadsafe(coordinator.request_rejoin)
 
-    async def seek_to_committed(self) -> Mapping[Any, int]:
-        # It asks the broker for each partition's offset, and the assignment may end meanwhile (aiokafka asserts that
-        # there is one). The next assignment begins at what is committed, of itself.
-        try:
-            return cast(Mapping[Any, int], await super().seek_to_committed())
-        except (IllegalStateError, AssertionError):
-            return {}
-
     def end(self, place: TopicPartition) -> tuple[float, int]:
         """Return when the broker last said where a partition ends, in seconds since 1970, and that offset."""
         state = self._state(place)
@@ -151,8 +144,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
                 batches, _ = await self._wait_next_records(1.0)
                 generation = self.app.consumer_generation_id
                 if not self.flow_active:
-                    # Fetched for an assignment that is over: go back to what is committed.
-                    await self.perform_seek()
+                    # Fetched for an assignment that is over: go back to what is committed. Should the next one end, too,
+                    # while the broker is asked for that (aiokafka asserts that there is one), its successor begins there.
+                    with contextlib.suppress(IllegalStateError, AssertionError):
+                        await self.perform_seek()
                     continue
                 for place, chunk in (batches or {}).items():
                     chunk.generation = generation

@@ -47,6 +47,23 @@ def test_verdicts_are_read_back_from_the_record(tmp_path: Path) -> None:
     assert "- spark deviates: sink = X: SW-02" in page
 
 
+def test_a_variant_is_told_by_what_is_unlike_its_engine(tmp_path: Path) -> None:
+    run = create(tmp_path, {"rate": 10}, seed=1)
+    cell: dict[str, object] = {"rules": [], "step": None}
+    for id, own, other in (("SW-01", "holds", "holds"), ("SW-02", "holds", "deviates"), ("SW-03", "deviates", "holds")):
+        run.append("verdicts", {**cell, "expectation": id, "engine": "spark", "verdict": own, "reason": "a"})
+        run.append("verdicts", {**cell, "expectation": id, "engine": "spark:shipped", "verdict": other, "reason": "b"})
+    run.append("verdicts", {**cell, "expectation": "SW-04", "engine": "spark", "verdict": "holds", "reason": "a"})
+    section, page = results([run.path])
+    assert "shipped" not in section
+    assert "| ≠ | ≠ |" not in page
+    assert page.endswith(
+        "- spark:shipped: 3 of 4 played (2 hold, 1 deviate), 2 unlike spark\n"
+        "- spark:shipped deviates: b: SW-02\n"
+        "- spark:shipped holds: SW-03\n"
+    )
+
+
 @pytest.mark.parametrize("line", [b"{", msgspec.json.encode({"engine": "x"})])
 def test_a_damaged_record_is_refused_with_its_line(tmp_path: Path, line: bytes) -> None:
     run = create(tmp_path, {}, seed=1)

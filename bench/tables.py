@@ -87,16 +87,17 @@ async def teeth_page() -> str:
 def telling_apart(rule: str, value: Enum, declared: Mapping[str, Declaration]) -> list[str]:
     """Return the ids of the expectations that tell a rule's value from the contract's.
 
-    A value that shows only beside others (how batches count what is late) is looked at in the engines that declare it.
+    A value that shows hardly but beside others (how batches count what is late) is looked at in the engines that
+    declare it, too.
     """
     if isinstance(value, Sink):
         return [e.id for e in all_expectations() if any(isinstance(step, Crash) for step in e.timeline)]
     alone: dict[str, Any] = {rule: value}
-    ids = [e.id for e in all_expectations() if undemanded(e, Rules(**alone))]
-    if ids:
-        return ids
-    beside = [d.rules for d in declared.values() if getattr(d.rules, rule) is value]
-    return [e.id for e in all_expectations() if any(_shows(e, rules, rule) for rules in beside)]
+    ids = {e.id for e in all_expectations() if undemanded(e, Rules(**alone))}
+    if len(ids) < FEWEST:
+        beside = [d.rules for d in declared.values() if getattr(d.rules, rule) is value]
+        ids |= {e.id for e in all_expectations() if any(_shows(e, rules, rule) for rules in beside)}
+    return [e.id for e in all_expectations() if e.id in ids]
 
 
 async def catches(log: Log | None = None) -> dict[str, list[str]]:

@@ -193,4 +193,12 @@ EXPECTATIONS = [
         demand=after([], ["a[0,10)=1"], [], ["z[60,70)=1", "late:2"], ["y[120,130)=1", "late:1"]),
         because="Books that do not close after a crash close never: in must be out, late and dead.",
     ),
+    Expectation(
+        "EO-23",
+        "what was held back as a repeat is counted, even if the process dies while the window behind closes",
+        pipeline=Aggregate(Dedup(Source(delay=s(10)), horizon=s(10)), window=Tumbling(s(10))),
+        timeline=script("a#x@1", _AFTER_SINK, "a#x@2 b#y@60", "b#z@61 b#z@62 b#w@120"),
+        demand=after([], [], ["a[0,10)=1", "dup:1"], ["b[60,70)=2", "dup:1"]),
+        because="Who pays by the event wants to know how many were none, the night of the crash included.",
+    ),
 ]

@@ -144,8 +144,8 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
                 batches, _ = await self._wait_next_records(1.0)
                 generation = self.app.consumer_generation_id
                 if not self.flow_active:
-                    # Fetched for an assignment that is over: go back to what is committed. Should the next one end, too,
-                    # while the broker is asked for that (aiokafka asserts that there is one), its successor begins there.
+                    # Fetched for an assignment that is over: go back to what is committed. If the next one ends while
+                    # the broker is asked for that (aiokafka asserts that there is one), its successor begins there.
                     with contextlib.suppress(IllegalStateError, AssertionError):
                         await self.perform_seek()
                     continue

@@ -17,6 +17,7 @@ from typing import Any
 
 import faust
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 from faust.tables.manager import TableManager
 from faust.types import TP
 
@@ -266,7 +267,9 @@ class Runtime:
         self.app.consumer.rejoin()
 
     async def _seek(self, topic: str, partition: int, offset: int) -> None:
-        await self.app.consumer.seek_wait({TP(topic, partition): offset})
+        # Unless the assignment has just ended: the next one begins at what is committed.
+        with contextlib.suppress(IllegalStateError):
+            await self.app.consumer.seek_wait({TP(topic, partition): offset})
 
     async def _begin(self, topic: str, partition: int) -> int:
         place = TP(topic, partition)

@@ -39,13 +39,29 @@ def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) ->
     assert consumer.Fetcher is driver._Gathering
 
 
+class _Draining(driver.Consumer):
+    """Has fetched something when the flow stands still, so many times."""
+
+    should_stop = False
+
+    def __init__(self, client: AIOKafkaConsumer, times: int) -> None:
+        self._thread, self.fetcher = SimpleNamespace(seek_to_committed=client.seek_to_committed), SimpleNamespace()
+        self.app = SimpleNamespace(deliver=None, consumer_generation_id=1, should_stop=False)
+        self.flow_active, self._left, self.fetcher.should_stop = False, times, False
+
+    async def _wait_next_records(self, timeout: float) -> tuple[dict[TopicPartition, driver.Chunk], None]:
+        self._left -= 1
+        self.fetcher.should_stop = not self._left
+        return {}, None
+
+
 async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = TopicPartition("t", 0), TopicPartition("t", 1)
     client = AIOKafkaConsumer("t", group_id="g")
-    consuming = object.__new__(driver.Consumer)
-    consuming._thread = SimpleNamespace(seek_to_committed=client.seek_to_committed)
-    assert await consuming.seek_to_committed() == {}, "nothing is assigned yet"
     client._fetcher = SimpleNamespace(seek_to=client._subscription.seek)
+    draining = _Draining(client, 1)
+    await draining._drain_messages(draining.fetcher)
+    assert client.assignment() == set(), "nothing was assigned yet"
     client._subscription.assign_from_subscribed({ours})
 
     async def committed(_: TopicPartition) -> int:
@@ -53,6 +69,7 @@ async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch:
         return 5
 
     monkeypatch.setattr(client, "committed", committed)
-    assert await consuming.seek_to_committed() == {}
+    draining = _Draining(client, 1)
+    await draining._drain_messages(draining.fetcher)
     assert client.assignment() == {theirs}
     client._closed = True

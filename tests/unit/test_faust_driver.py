@@ -40,18 +40,17 @@ def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class _Draining(driver.Consumer):
-    """Has fetched something when the flow stands still, so many times."""
+    """Has fetched something once, while the flow stands still."""
 
-    should_stop = False
+    should_stop, flow_active = False, False
 
-    def __init__(self, client: AIOKafkaConsumer, times: int) -> None:
-        self._thread, self.fetcher = SimpleNamespace(seek_to_committed=client.seek_to_committed), SimpleNamespace()
-        self.app = SimpleNamespace(deliver=None, consumer_generation_id=1, should_stop=False)
-        self.flow_active, self._left, self.fetcher.should_stop = False, times, False
+    def __init__(self, client: AIOKafkaConsumer) -> None:
+        self.perform_seek = client.seek_to_committed
+        self.app = SimpleNamespace(deliver=None, consumer_generation_id=1)
+        self.fetcher = SimpleNamespace(should_stop=False)
 
-    async def _wait_next_records(self, timeout: float) -> tuple[dict[TopicPartition, driver.Chunk], None]:
-        self._left -= 1
-        self.fetcher.should_stop = not self._left
+    async def _wait_next_records(self, _: float) -> tuple[dict[TopicPartition, driver.Chunk], None]:
+        self.fetcher.should_stop = True
         return {}, None
 
 
@@ -59,7 +58,7 @@ async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch:
     ours, theirs = TopicPartition("t", 0), TopicPartition("t", 1)
     client = AIOKafkaConsumer("t", group_id="g")
     client._fetcher = SimpleNamespace(seek_to=client._subscription.seek)
-    draining = _Draining(client, 1)
+    draining = _Draining(client)
     await draining._drain_messages(draining.fetcher)
     assert client.assignment() == set(), "nothing was assigned yet"
     client._subscription.assign_from_subscribed({ours})
@@ -69,7 +68,7 @@ async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch:
         return 5
 
     monkeypatch.setattr(client, "committed", committed)
-    draining = _Draining(client, 1)
+    draining = _Draining(client)
     await draining._drain_messages(draining.fetcher)
     assert client.assignment() == {theirs}
     client._closed = True

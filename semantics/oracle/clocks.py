@@ -63,7 +63,9 @@ class Clock:
                 self.see(name, lane, reached + self.delays[name])
 
     def awake(self, node: Pipeline, lanes: Collection[int]) -> bool:
-        """Return whether any clock below a node, or at it, is not idle."""
+        """Return whether any clock below a node, or at it, is not idle. The node must have one."""
+        if not self.idle:
+            return True
         named = {sources(below)[0].name for below in nodes(node) if isinstance(below, Source | Watermark)}
         return any((name, lane) not in self.idle for name in named & self.delays.keys() for lane in lanes)
 

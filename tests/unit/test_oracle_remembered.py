@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from enum import Enum
 from itertools import combinations
 from typing import Any
 
@@ -12,15 +13,16 @@ from hypothesis import strategies as st
 
 from bench.foretold import declarations
 from semantics.catalogue import all_expectations, find
-from semantics.expectation import Expectation
+from semantics.expectation import Expectation, after, raw, script
+from semantics.notation import print_step
 from semantics.oracle import PARTS, Prediction, consulted, predict
 from semantics.oracle.possibilities import possibilities
 from semantics.oracle.remembered import _Watched
-from semantics.rules import CONTRACT, Rules, SessionLateness, TrailingBatch, WatermarkAdvance
+from semantics.rules import CONTRACT, BadRecord, Rules, SessionLateness, TrailingBatch, WatermarkAdvance
 from semantics.verdict import explain, undemanded
 
 DECLARED = [declared.rules for _, declared in declarations() if declared.rules.overridden()]
-VALUES: dict[str, list[Any]] = {field.name: list(type(getattr(CONTRACT, field.name))) for field in fields(Rules)}
+KINDS: dict[str, type[Enum]] = {field.name: type(getattr(CONTRACT, field.name)) for field in fields(Rules)}
 EXPECTATIONS = st.sampled_from(all_expectations())
 
 
@@ -30,7 +32,7 @@ def rules(draw: st.DrawFn) -> Rules:
     some = draw(st.sampled_from(DECLARED))
     kept = draw(st.sets(st.sampled_from(some.overridden())))
     others: dict[str, Any] = {
-        name: draw(st.sampled_from(VALUES[name])) for name in draw(st.sets(st.sampled_from(list(VALUES)), max_size=3))
+        name: draw(st.sampled_from(KINDS[name])) for name in draw(st.sets(st.sampled_from(list(KINDS)), max_size=3))
     }
     return Rules(**({name: getattr(some, name) for name in kept} | others))
 
@@ -50,7 +52,7 @@ def test_what_is_remembered_is_what_would_be_found_anew(expectation: Expectation
 @given(EXPECTATIONS, rules(), rules())
 def test_rules_that_were_not_consulted_change_nothing(expectation: Expectation, asked: Rules, other: Rules) -> None:
     read = consulted(expectation.pipeline, expectation.timeline, asked)
-    mixed: dict[str, Any] = {name: getattr(asked if name in read else other, name) for name in VALUES}
+    mixed: dict[str, Any] = {name: getattr(asked if name in read else other, name) for name in KINDS}
     assert anew(expectation, Rules(**mixed)) == anew(expectation, asked)
 
 
@@ -85,6 +87,19 @@ def test_rules_that_explain_only_together_are_found_together() -> None:
         ("watermark_advance", "session_lateness"),
         ("session_lateness", "trailing_batch"),
     )
+
+
+def test_a_rule_that_matters_only_once_another_is_returned_is_found() -> None:
+    """The engine has failed before it comes to the session whose lateness it would judge otherwise."""
+    session = find("SW-07")
+    torn = replace(
+        session,
+        timeline=script(raw(b"{"), *map(print_step, session.timeline)),
+        demand=after(["dead:bad_record"], [], [], [], ["a[7,20)=2", "z[18,28)=1"]),
+    )
+    fails = Rules(bad_record=BadRecord.FAIL, session_lateness=SessionLateness.OWN_SPAN)
+    assert "session_lateness" not in consulted(torn.pipeline, torn.timeline, fails)
+    assert explain(torn, fails) == (("session_lateness", "bad_record"),)
 
 
 def test_the_oracle_cannot_ask_for_all_rules_at_once() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
+from semantics.oracle import predict
 from semantics.pipeline import Pipeline
 from semantics.rules import Rules
 from semantics.timeline import Crash, CrashPoint, Scale, Timeline, partitions
@@ -136,6 +137,13 @@ def survives(_pipeline: Pipeline, _partitions: int) -> Capability:
     return Capability(Support.NATIVE)
 
 
+_NOTHING_TO_SEE = Capability(
+    Support.UNSUPPORTED,
+    "By its rules nothing comes out in the step in which the process is to die, and only what has come out shows that "
+    "it has come so far.",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
     """One rule that the engine decides otherwise than the contract, and where that is written (not: our own runs)."""
@@ -173,6 +181,8 @@ class Declaration:
     """Where its processes can be made to stand still and be killed."""
     no_crash_because: str = ""
     """Why not at the others."""
+    told_by_output: frozenset[CrashPoint] = frozenset()
+    """Of these points, those that only output shows: where a step brings nothing out, nobody sees them."""
     survival: Callable[[Pipeline, int], Capability] = survives
     """(pipeline, partitions) -> whether anything is promised of it after a kill."""
     scaling: Capability = Capability(Support.NATIVE)
@@ -203,7 +213,17 @@ class Declaration:
         promised = self.survival(pipeline, partitions(timeline))
         if any(isinstance(step, Crash) for step in timeline) and promised.support is not Support.NATIVE:
             return promised
-        return self.capability(pipeline, partitions(timeline))
+        capability = self.capability(pipeline, partitions(timeline))
+        runs = capability.support in (Support.NATIVE, Support.RECIPE)
+        return _NOTHING_TO_SEE if runs and self._dies_unseen(pipeline, timeline) else capability
+
+    def _dies_unseen(self, pipeline: Pipeline, timeline: Timeline) -> bool:
+        """Return whether a process is to die at a point that only output shows, in a step that has none."""
+        return any(
+            not any(prediction[number + 1].rows for prediction in predict(pipeline, timeline, self.rules))
+            for number, step in enumerate(timeline)
+            if isinstance(step, Crash) and step.point in self.told_by_output
+        )
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

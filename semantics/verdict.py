@@ -12,13 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import combinations
 from typing import Any
 
 from semantics.expectation import Demand, Expectation, Outcome
 from semantics.history import Again, DeadLetters, History, NotRun, Refused, Seen, Settled, Struck, Undecided, Unseen
 from semantics.notation import Figure, print_row
-from semantics.oracle import Prediction, StepResult, predict
+from semantics.oracle import Prediction, StepResult, consulted, predict
 from semantics.pipeline import Aggregate, Emit, Pipeline
 from semantics.rows import Row, names_ids, without_ids
 from semantics.rules import CONTRACT, Rules, Sink
@@ -265,17 +264,27 @@ def explain(expectation: Expectation, rules: Rules, *, with_sink: bool = False) 
     """Return the smallest sets of overridden rules whose return to the contract brings the prediction into the demand.
 
     `with_sink`: rows were repeated under a fault, so that `sink` must be among them.
+
+    A set that does not do it can only be part of one that does if that returns one more of the rules which were
+    consulted under it: all others leave the prediction as it is. So sets grow by those alone.
     """
     candidates = [name for name in rules.overridden() if name != "sink"]
     fixed = ("sink",) if with_sink else ()
-    for size in range(len(candidates) + 1):
-        found = tuple(
-            (*names, *fixed)
-            for names in combinations(candidates, size)
-            if (names or fixed) and _sound(expectation, rules.returned(names))
-        )
+    sets: set[tuple[int, ...]] = {()}
+    while sets:
+        grown: set[tuple[int, ...]] = set()
+        found: list[tuple[str, ...]] = []
+        for numbers in sorted(sets):
+            names = tuple(candidates[number] for number in numbers)
+            returned = rules.returned(names)
+            if (names or fixed) and _sound(expectation, returned):
+                found.append((*names, *fixed))
+            asked = consulted(expectation.pipeline, expectation.timeline, returned)
+            more = (number for number, name in enumerate(candidates) if name in asked and number not in numbers)
+            grown |= {tuple(sorted((*numbers, number))) for number in more}
         if found:
-            return found
+            return tuple(found)
+        sets = grown
     return ()
 
 

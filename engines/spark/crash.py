@@ -33,6 +33,8 @@ NO_CRASH_BECAUSE = (
     "it has no commit of its own, so after-commit is after-sink."
 )
 _WRITTEN = (CrashPoint.AFTER_SINK, CrashPoint.AFTER_COMMIT)
+BY_OUTPUT = frozenset({*_WRITTEN, CrashPoint.AFTER_PROGRESS})
+"""Points that a batch without output does not have, or not so that it could be told from those before it."""
 _LOOK_EVERY_S = 0.0001
 """A commit entry is a draft for one to five milliseconds."""
 

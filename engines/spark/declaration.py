@@ -14,7 +14,7 @@ from engines.contract import Capability, Declaration, Override, Support
 from engines.errors import EnvironmentNotReady
 from engines.spark.capability import CATALYST, GUIDE, SQL, STATEFUL, VERSION, capability
 from engines.spark.cluster import clustered
-from engines.spark.crash import NO_CRASH_BECAUSE, POINTS
+from engines.spark.crash import BY_OUTPUT, NO_CRASH_BECAUSE, POINTS
 from engines.spark.gate import INNER
 from engines.spark.variants import SHIPPED, STRICT, SinkKind, Trigger, sink_kind, trigger
 from semantics.rules import (
@@ -36,6 +36,7 @@ from semantics.rules import (
     Runs,
     SessionLateness,
     Sink,
+    TrailingBatch,
     ValueBound,
     WatermarkAdvance,
     WatermarkResolution,
@@ -107,6 +108,8 @@ _SOURCES = {
     "aggregation checks pre-aggregated rows",
     "counts": f"{_STREAMING}/runtime/ProgressReporter.scala: what batches report is a queue in the driver's memory",
     "average": f"{CATALYST}/expressions/aggregate/Average.scala: the sum of integers is a DoubleType",
+    "trailing_batch": f"{_PULL}/37213 (SPARK-39805), why Trigger.Once is deprecated: it runs one batch, and what the "
+    "watermark closes is deferred to the next run, because there is no batch without data",
     "runs": f"{GUIDE} 'Triggers': available-now and once process all the available data, and then stop on their own",
     "restart_clock": f"{_STREAMING}/checkpointing/CommitLog.scala: CommitMetadata keeps one watermark, the query's; "
     "WatermarkTracker.scala: what each input has seen is a map in memory",
@@ -124,6 +127,7 @@ _REMEDIES = {
     "null_time": "the variant spark:dead-letters writes what has no time to a topic of its own",
     "counts": "a StreamingQueryListener that writes reports elsewhere: it hears of each batch that is done",
     "restart_timers": "send a heartbeat: an event of any key wakes the timers of all",
+    "trailing_batch": "the variant spark:available-now runs the batch without data too",
     "runs": "let the query run: its watermarks then see all of its inputs",
     "value_bound": "compute the condition as a column before the join, and name the column in it",
     "sink": "the variant spark:txn-sink commits each batch with its token in one Kafka transaction",
@@ -133,6 +137,7 @@ _TITLES = {
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
     SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
     Trigger.AVAILABLE_NOW.value: ", a run a step: available-now",
+    Trigger.ONCE.value: ", a run of one batch a step: once",
     STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }
@@ -158,6 +163,8 @@ def declaration(variant: str = "") -> Declaration:
     rules = replace(RULES, sink=Sink.EXACTLY_ONCE) if sink is SinkKind.TRANSACTIONAL else RULES
     if trigger(variant).bounded:
         rules = replace(rules, runs=Runs.A_STEP)
+    if trigger(variant) is Trigger.ONCE:
+        rules = replace(rules, trailing_batch=TrailingBatch.NO)
     if variant == STRICT:
         rules = rules.returned(("bad_record", "null_time"))
     sources = _SOURCES | {"sink": _FOLKLORE} if sink is SinkKind.FOLKLORE else _SOURCES
@@ -172,6 +179,7 @@ def declaration(variant: str = "") -> Declaration:
         capability=lambda pipeline, _partitions: capability(pipeline, variant),
         crash_points=POINTS | INNER if sink.ours else POINTS,
         no_crash_because="" if sink.ours else NO_CRASH_BECAUSE,
+        told_by_output=BY_OUTPUT,
         scaling=_NOT_OURS if clustered() else Capability(Support.NATIVE),
         takeover=_NO_TAKEOVER,
         # As shipped each job compiles its plan, waits for its fetches, and forks for each file of its state, of which a

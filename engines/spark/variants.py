@@ -32,6 +32,9 @@ class Trigger(Enum):
     """One after the other, as long as the query lives: Spark's own."""
     AVAILABLE_NOW = "available-now"
     """A run takes the input that is there, and what follows from it, and ends."""
+    ONCE = "once"
+    """A run is one batch, and what follows from it waits for the next run that has input. Spark warns that it is
+    deprecated."""
 
     @property
     def bounded(self) -> bool:
@@ -47,6 +50,7 @@ VARIANTS = {
     SinkKind.FOLKLORE.value: "foreachBatch: a Kafka transaction a batch, under an id of that batch, without a token",
     STRICT: "records that cannot be used go to a topic of their own, by a second branch of the query",
     Trigger.AVAILABLE_NOW.value: "every step a run of its own, from the checkpoint, that ends when no input is left",
+    Trigger.ONCE.value: "every step a run of its own, from the checkpoint, of one batch",
     SHIPPED: "Spark's own settings, but for four shuffle partitions",
 }
 

@@ -180,8 +180,10 @@ class Worker:
             runs_on = ticks(pipeline)
             if runs_on:
                 writer = writer.trigger(processingTime=_TICK)
-            elif trigger.bounded:
+            elif trigger is Trigger.AVAILABLE_NOW:
                 writer = writer.trigger(availableNow=True)
+            elif trigger is Trigger.ONCE:
+                writer = writer.trigger(once=True)
             self._queries[name] = _Query(writer.queryName(name), checkpoint, runs_on, trigger.bounded)
         except AnalysisException as error:
             condition = error.getCondition() or type(error).__name__

@@ -48,7 +48,6 @@ class Clock:
         """Left out, until they speak again."""
         self._of_lanes = max if rules.watermark_scope is WatermarkScope.SOURCE_MAX else min
         self._of_inputs = max if rules.multi_input is MultiInput.MAX else min
-        self._coarse = rules.watermark_resolution is WatermarkResolution.MILLISECOND
         self._start = EPOCH if self.delays and rules.watermark_start is WatermarkStart.EPOCH else BEFORE_ALL
 
     def see(self, name: str, lane: int, time_us: int) -> None:
@@ -64,7 +63,9 @@ class Clock:
                 self.see(name, lane, reached + self.delays[name])
 
     def awake(self, node: Pipeline, lanes: Collection[int]) -> bool:
-        """Return whether any clock below a node, or at it, is not idle."""
+        """Return whether any clock below a node, or at it, is not idle. The node must have one."""
+        if not self.idle:
+            return True
         named = {sources(below)[0].name for below in nodes(node) if isinstance(below, Source | Watermark)}
         return any((name, lane) not in self.idle for name in named & self.delays.keys() for lane in lanes)
 
@@ -111,7 +112,7 @@ class Clock:
     def behind(self, node: Pipeline, lanes: Sequence[int]) -> int:
         """Return the watermark of what comes out of a node."""
         match node:
-            case Source() | Watermark() if self.rules.operator_clock is OperatorClock.QUERY:
+            case Source() | Watermark() if len(self.delays) > 1 and self.rules.operator_clock is OperatorClock.QUERY:
                 return self.all(lanes)
             case Source() | Watermark():
                 return self.reading(sources(node)[0].name, lanes)
@@ -130,7 +131,9 @@ class Clock:
         if top is None:
             return self._start
         reached = top - self.delays[name]
-        return reached - (reached + T0_US) % 1_000 if self._coarse else reached
+        below = (reached + T0_US) % 1_000
+        coarse = below and self.rules.watermark_resolution is WatermarkResolution.MILLISECOND
+        return reached - below if coarse else reached
 
 
 def _together(marks: Sequence[tuple[int, bool]], of: Callable[[Iterable[int]], int]) -> int:

@@ -37,7 +37,7 @@ class Deduping(Operator):
 
     def is_late(self, time_us: int, watermark: int) -> bool:
         """Return whether a row is late, by its own time."""
-        return row_is_late(time_us, watermark, self.rules.row_lateness)
+        return row_is_late(time_us, watermark, self.rules)
 
     def repeat(self, event: Event) -> None:
         """Hold back an event whose id has passed: it is counted, and changes nothing."""
@@ -52,8 +52,8 @@ class Deduping(Operator):
 
     def forgets(self, time_us: int, watermark: int) -> bool:
         """Return whether an id that passed at `time_us` is forgotten."""
-        if self.rules.dedup_forget is DedupForget.AT_HORIZON:
-            return watermark >= time_us + self.horizon_us
+        if watermark == time_us + self.horizon_us:
+            return self.rules.dedup_forget is DedupForget.AT_HORIZON
         return watermark > time_us + self.horizon_us
 
     def held(self) -> Iterator[str | None]:

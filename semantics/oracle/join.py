@@ -62,13 +62,6 @@ class IntervalJoin(Operator):
     def __init__(self, pipeline: Join, rules: Rules) -> None:
         super().__init__()
         self.rules, self.pipeline = rules, pipeline
-        match rules.null_join_key:
-            case NullJoinKey.NO_MATCH:
-                self.null_matches = False
-            case NullJoinKey.MATCH:
-                self.null_matches = True
-            case NullJoinKey.MATCH_IN_FULL:
-                self.null_matches = pipeline.how is How.FULL
         self.how, self.window, self.where = pipeline.how, pipeline.window, pipeline.where
         self.lo_us, self.hi_us = pipeline.bounds_us
         self._exclusive = pipeline.hi_exclusive, pipeline.lo_exclusive
@@ -101,8 +94,20 @@ class IntervalJoin(Operator):
 
     def matchable(self, event: Event, side: Side) -> bool:
         """Return whether the event can have a partner."""
-        keyed = event.key is not None or self.null_matches
+        keyed = event.key is not None or self.null_matches()
         return event.time_us is not None and keyed and self.fits(event, side)
+
+    def null_matches(self) -> bool:
+        """Return whether two null keys are equal."""
+        match self.rules.null_join_key:
+            case NullJoinKey.NO_MATCH:
+                return False
+            case NullJoinKey.MATCH:
+                return True
+            case NullJoinKey.MATCH_IN_FULL:
+                return self.how is How.FULL
+            case unknown:
+                assert_never(unknown)
 
     def fits(self, event: Event, side: Side) -> bool:
         """Return whether no condition on the event's own fields excludes any partner."""
@@ -123,7 +128,7 @@ class IntervalJoin(Operator):
                     self.settle(left)
                     self.settle(right)
                     gone = self.meet(event.key, left, right) and left is row
-        at_once = self.rules.own_condition_false is OwnConditionFalse.AT_ONCE and not self.fits(event, own)
+        at_once = not self.fits(event, own) and self.rules.own_condition_false is OwnConditionFalse.AT_ONCE
         if not row.settled and (late or at_once or self.rules.outer_null is OuterNull.EAGER):
             self.pad(own, event.key, row)
         if not late and not gone and (matchable or (own.preserved and not at_once)):
@@ -135,7 +140,7 @@ class IntervalJoin(Operator):
     def is_late(self, time_us: int, watermark: int) -> bool:
         """Return whether a row is late, by its own time, or by its window's end."""
         if self.window is None or self.rules.row_lateness is RowLateness.NEVER:
-            return row_is_late(time_us, watermark, self.rules.row_lateness)
+            return row_is_late(time_us, watermark, self.rules)
         return self.end(time_us) <= watermark
 
     def pairs(self, key: str | None, left: Kept, right: Kept) -> bool:
@@ -225,7 +230,7 @@ class IntervalJoin(Operator):
         last = self.last(side, time_us)
         if self.window is not None:
             return watermark > last
-        if self.rules.value_bound is ValueBound.IS_A_TIME and time_us > taken_for_times(self.pipeline, side.name):
+        if time_us > taken_for_times(self.pipeline, side.name) and self.rules.value_bound is ValueBound.IS_A_TIME:
             return False
         if self.rules.join_clock is JoinClock.MINUS_1MS:
             # Only what is inclusive is a millisecond late, and both are counted from the bound as it was written.

@@ -27,7 +27,7 @@ class _ByKey(Operator):
 
     def take(self, event: Event, before: int, side: int) -> Missed | None:
         del side
-        if self.judges and row_is_late(time_of(event), before, self.rules.row_lateness):
+        if self.judges and row_is_late(time_of(event), before, self.rules):
             return Missed()
         known = self.latest.get(event.key)
         if known is None or time_of(event) >= time_of(known):
@@ -134,7 +134,7 @@ class Looking(Operator):
 
     def take(self, event: Event, before: int, side: int) -> Missed | None:
         time_us = time_of(event)
-        if not self.at_once and row_is_late(time_us, before, self.rules.row_lateness):
+        if not self.at_once and row_is_late(time_us, before, self.rules):
             return Missed()
         if side == 1:
             if event.key is not None:

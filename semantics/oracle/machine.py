@@ -195,19 +195,20 @@ class Task:
         """Begin anew in another process: with all state, and without what the rules say is forgotten."""
         if self.rules.restart_clock is RestartClock.GLOBAL_ONLY:
             self.clock.forget()
-        if self.rules.counts is Counts.OF_A_PROCESS:
+        if (self.late or self.dup) and self.rules.counts is Counts.OF_A_PROCESS:
             self.late, self.dup = 0, 0
-        self.asleep = self.rules.restart_timers is RestartTimers.AT_INPUT
+        timers = any(isinstance(node.operator, Listening) for node in self.nodes)
+        self.asleep = timers and self.rules.restart_timers is RestartTimers.AT_INPUT
 
     def _enter(self, event: Event, partials: set[object]) -> bool:
         """Take an event in: past the clock, and to the first operator. Return whether it is late for that."""
         late = False
         entry = self._entries[event.input, event.partition]
-        pushed = self.rules.filtered_clock is FilteredClock.IGNORED
         for seen in through(entry.before, event):
             passed = through(entry.steps, seen)
-            if pushed:
-                passed = [event for event in passed if entry.target.operator.uses(event, entry.side)]
+            used = [event for event in passed if entry.target.operator.uses(event, entry.side)]
+            pushed = (not passed or len(used) < len(passed)) and self.rules.filtered_clock is FilteredClock.IGNORED
+            passed = used if pushed else passed
             if entry.clock is not None and seen.time_us is not None and (passed or not pushed):
                 self.clock.see(entry.clock, event.partition, seen.time_us)
             for each in passed:

@@ -240,9 +240,11 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
-def row_is_late(time_us: int, watermark: int, rule: RowLateness) -> bool:
+def row_is_late(time_us: int, watermark: int, rules: Rules) -> bool:
     """Return whether a row operator is too late for a row at `time_us`: by its own time, there is no window."""
-    match rule:
+    if time_us > watermark:
+        return False
+    match rules.row_lateness:
         case RowLateness.BEFORE:
             return time_us < watermark
         case RowLateness.AT_OR_BEFORE:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from semantics.errors import InvalidTimeline
 from semantics.oracle.clocks import Dump
 from semantics.oracle.faults import harms_state, processed, recovered
-from semantics.oracle.machine import PARTS, Parts, Task, tasks
+from semantics.oracle.machine import Parts, Task, tasks
 from semantics.oracle.operator import Failed
 from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
@@ -70,13 +70,8 @@ _Chunks: TypeAlias = tuple[tuple[int, int], ...]
 _Events: TypeAlias = Sequence[Event | Raw]
 
 
-def predict(
-    pipeline: Pipeline, timeline: Timeline, rules: Rules = CONTRACT, *, parts: Parts = PARTS
-) -> frozenset[Prediction]:
-    """Return every outcome that an engine with these rules may show.
-
-    A fault changes nothing but what the rules of restarts and `recovered_state` say. Raises `InvalidTimeline`.
-    """
+def possibilities(pipeline: Pipeline, timeline: Timeline, rules: Rules, parts: Parts) -> frozenset[Prediction]:
+    """Return every outcome, as `predict` does. Raises `InvalidTimeline`."""
     check(timeline, tuple(source.name for source in sources(pipeline)))
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
         raise InvalidTimeline("flush() cannot be told apart behind a key_by: end the script with events of its own.")
@@ -94,18 +89,17 @@ def _predict(
     """Return every outcome of one task."""
     arrange = _arranged(pipeline)
     inputs = [source.name for source in sources(pipeline)]
-    forgets = bool({"restart_clock", "restart_timers", "counts"} & set(rules.overridden()))
     paths: dict[Dump, set[Prediction]] = {parts.task(pipeline, rules, lanes, parts).dump(): {()}}
     ended: set[Prediction] = set()
     crash: Crash | None = None
     for number, step in enumerate(timeline, 1):
-        forgets_at = _Moment.of(crash) if forgets else _Moment.NEVER
+        forgets_at = _Moment.of(crash) if crash and _forgets(rules) else _Moment.NEVER
         fault = step if isinstance(step, Restart) else crash
         after: dict[Dump, set[Prediction]] = {}
         for dump, pasts in paths.items():
             task = parts.task(pipeline, rules, lanes, parts)
             task.load(dump)
-            if forgets and (isinstance(step, Restart) or rules.runs is Runs.A_STEP):
+            if (isinstance(step, Restart) or rules.runs is Runs.A_STEP) and _forgets(rules):
                 task.restart()
             chunks = _chunks(step, inputs, lanes)
             begun = _hushed(task, step, number) if isinstance(step, Idle) else [task]
@@ -119,6 +113,12 @@ def _predict(
         paths = after
         crash = step if isinstance(step, Crash) else None
     return ended.union(*paths.values())
+
+
+def _forgets(rules: Rules) -> bool:
+    """Return whether a new process lacks anything that the one before it had."""
+    names = "restart_clock", "restart_timers", "counts"
+    return any(getattr(rules, name) is not getattr(CONTRACT, name) for name in names)
 
 
 def _hushed(task: Task, step: Idle, number: int) -> Iterator[Task]:
@@ -186,7 +186,6 @@ def _orders(
     if forgets is _Moment.AT_START:
         task.restart()
     following = _batches if task.rules.watermark_advance is WatermarkAdvance.BATCH else _records
-    trailing = task.rules.trailing_batch is TrailingBatch.YES
     start = tuple((chunk, 0) for chunk in range(len(chunks)))
     todo = [(task, start, forgets)]
     met: set[object] = set()
@@ -199,7 +198,7 @@ def _orders(
             there = here if len(left) == 1 else here.fork()
             try:
                 there, moment = _run(there, events, forgets)
-                if idle and trailing:
+                if idle and task.rules.trailing_batch is TrailingBatch.YES:
                     there, moment = _run(there, (), moment)
             except Failed as failed:
                 yield failed

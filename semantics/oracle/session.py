@@ -52,7 +52,7 @@ class Sessions(Aggregating):
         others = self._spans.get(event.key, [])
         met = self.met([span for span in others if self.cut_after(span.start_us) == cut], time_us, own_end)
         end = max(own_end, *(span.end_us for span in met)) if met else own_end
-        judged = own_end if self.rules.session_lateness is SessionLateness.OWN_SPAN else end
+        judged = own_end if met and self.rules.session_lateness is SessionLateness.OWN_SPAN else end
         if self.is_late(time_us, judged, before):
             return Missed(((time_us, own_end),))
         before_it = reduce(self.together, (span.values for span in met)) if met else None

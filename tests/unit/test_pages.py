@@ -117,7 +117,7 @@ def test_what_tells_a_value_apart_is_not_demanded_under_it() -> None:
 
 def test_the_rules_page_gives_meaning_source_and_a_warning_where_too_few_tell_it_apart() -> None:
     page = rules_page(dict(declarations()))
-    engines = "spark, spark:txn-sink, spark:dead-letters, spark:available-now"
+    engines = "spark, spark:txn-sink, spark:dead-letters, spark:available-now, spark:once"
     assert f"| OWN_SPAN | The event's own [t, t+gap). | {engines}: https://" in page
     assert "(fewer than 2)" in rules_page({}) or "nothing yet" not in page
 

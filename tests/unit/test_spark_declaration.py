@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from engines.contract import Support
 from engines.spark.declaration import declaration
 from engines.spark.variants import VARIANTS, trigger
 from semantics.catalogue import all_expectations, find
+from semantics.expectation import script
 from semantics.expr import ID, VALUE, expr
+from semantics.notation import print_row
+from semantics.oracle import predict
 from semantics.pipeline import (
     Absence,
     Aggregate,
@@ -28,6 +33,7 @@ from semantics.pipeline import (
     Tumbling,
     Upsert,
 )
+from semantics.rules import TrailingBatch
 from semantics.time import s
 
 CLOCKED = Source(delay=s(10))
@@ -129,6 +135,23 @@ def test_a_run_that_ends_has_no_timers_of_processing_time(variant: str) -> None:
     assert declaration().capability(find("ST-22").pipeline, 1).support is Support.RECIPE
     assert declaration(variant).capability(find("ST-22").pipeline, 1).support is Support.UNSUPPORTED
     assert declaration(variant).capability(find("ST-16").pipeline, 1).support is Support.RECIPE
+
+
+def test_a_run_of_one_batch_leaves_what_it_closes_to_the_next_run_with_input() -> None:
+    """The reason why available-now has taken its place."""
+    once, now = declaration("once").rules, declaration("available-now").rules
+    assert once == replace(now, trailing_batch=TrailingBatch.NO)
+    window = Aggregate(Source(delay=s(0)), window=Tumbling(s(10)))
+    [one], [all_there_is] = (predict(window, script("a@1 z@10", "z@11"), rules) for rules in (once, now))
+    assert [[print_row(row) for row in step.rows] for step in one] == [[], ["a[0,10)=1"]]
+    assert [[print_row(row) for row in step.rows] for step in all_there_is] == [["a[0,10)=1"], []]
+
+
+@pytest.mark.parametrize(("variant", "unseen"), [("", False), ("available-now", False), ("once", True)])
+def test_a_kill_that_only_output_shows_is_not_played_where_nothing_comes_out(variant: str, unseen: bool) -> None:
+    closes, counts = find("EO-03"), find("EO-01")
+    assert (declaration(variant).can(closes.pipeline, closes.timeline).support is Support.UNSUPPORTED) is unseen
+    assert declaration(variant).can(counts.pipeline, counts.timeline).support is Support.NATIVE
 
 
 @pytest.mark.parametrize(

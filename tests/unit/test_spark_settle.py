@@ -14,6 +14,7 @@ from engines.contract import Job, RunDirs, Settings, Status
 from engines.errors import EngineFailed
 from engines.memory import MemoryLog
 from engines.spark.engine import SparkDeployment
+from engines.spark.variants import VARIANTS, trigger
 from semantics.pipeline import Absence, Source, Timer
 
 WITHIN = timedelta(seconds=5)
@@ -57,11 +58,12 @@ async def test_a_drain_that_returned_early_does_not_count_though_a_batch_has_com
     assert (answer.progress.late, answer.progress.state_rows) == (2, 3)
 
 
-async def test_a_run_that_ends_is_asked_for_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if trigger(variant).bounded])
+async def test_a_run_that_ends_is_asked_for_once(variant: str, tmp_path: Path) -> None:
     log = MemoryLog()
     log.create({"out": 1})
     dirs = RunDirs(logs=tmp_path, durable=tmp_path, state=tmp_path)
-    spark = SparkDeployment([JOB], log, dirs, Settings(variant="available-now"))
+    spark = SparkDeployment([JOB], log, dirs, Settings(variant=variant))
 
     def whole() -> dict[str, Any]:
         commit(tmp_path / "job", 0, 2)

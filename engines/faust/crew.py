@@ -72,6 +72,15 @@ class Crew:
         self.one()
         return await asyncio.gather(*(child.request(do, within=within, **fields) for child in self.children))
 
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let processing time pass for these workers, and for those that start later."""
+        seconds, now_s = duration.total_seconds(), self._plan.now_s
+        if now_s is None:
+            await asyncio.sleep(seconds)
+            return
+        self._plan = replace(self._plan, now_s=now_s + seconds)
+        await self.ask("pass_time", seconds=seconds)
+
     async def first(self, do: str, *, within: timedelta) -> tuple[Child, dict[str, Any]]:
         """Ask all; return who answered first, and the answer. Raises `EngineFailed`, `Deadline`."""
         self.one()

@@ -80,6 +80,8 @@ class Plan:
     """How often a store is written; 0: at every commit."""
     standby: bool = False
     """Keep a copy of the state that other workers own, for the case that their work comes here."""
+    now_s: float | None = None
+    """Processing time as workers begin, where it is told because scripts let it pass; None: it is the wall's."""
     bug: str = ""
     """The planted bug, by name (`engines/faust/bugs.py`); empty: the sound engine."""
 

@@ -27,6 +27,7 @@ from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
 from engines.faust.plan import Guarantee, Plan, StagePlan
+from engines.faust.silence import Clock
 from engines.faust.standby import Standbys
 from engines.faust.store import Caches, Store
 from engines.faust.task import Surroundings, Task, die
@@ -80,7 +81,9 @@ class Runtime:
         """Whether the tasks are ours, and work."""
         self._closing = False
         self.app = self._build()
+        self._clock = Clock(plan.now_s)
         self._around = Surroundings(
+            clock=self._clock,
             generation=lambda: int(self.app.consumer_generation_id),
             seek=self._seek,
             begin=self._begin,
@@ -102,6 +105,12 @@ class Runtime:
     def of(self, job: str) -> list[Task]:
         """Return the job's tasks, of all stages."""
         return [task for task in self.tasks.values() if task.stage.job == job and not task.lost]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let processing time pass, where it is told."""
+        self._clock.forward(seconds)
+        for task in self.tasks.values():
+            task.time_passed()
 
     def busy(self) -> int:
         """Return how many tasks have work at hand."""

@@ -1,4 +1,4 @@
-"""What a task knows of the time that passes: up to when it has processed what had come, and which inputs are idle.
+"""Processing time: what a task knows of it, up to when it has processed what had come, and which inputs are idle.
 
 It is not our own silence that counts, which may be ours alone: the broker must have said what there is to process.
 Times are seconds since 1970.
@@ -6,10 +6,31 @@ Times are seconds since 1970.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 LOOK_AGAIN_S = 0.02
 """Until the broker has said so: it answers every fetch, some 50 ms apart where nothing comes."""
+
+
+class Clock:
+    """Processing time: the wall's; or, from `told_s` on, as it is told, and then it stands still in between."""
+
+    def __init__(self, told_s: float | None = None) -> None:
+        self._told = [] if told_s is None else [(0.0, told_s)]
+        """Since when, by the wall, what time it is."""
+
+    def now(self) -> float:
+        """Return what time it is."""
+        return self.at(time.time())
+
+    def at(self, wall_s: float) -> float:
+        """Return what time it was when the wall's clock showed `wall_s`."""
+        return next((told for since, told in reversed(self._told) if since <= wall_s), wall_s)
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass that is told."""
+        self._told.append((time.time(), self.now() + seconds))
 
 
 class Processed:

@@ -14,7 +14,6 @@ import contextlib
 import logging
 import math
 import os
-import time
 import traceback
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
@@ -30,7 +29,7 @@ from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.program import Program, Record
-from engines.faust.silence import LOOK_AGAIN_S, Processed, Silence
+from engines.faust.silence import LOOK_AGAIN_S, Clock, Processed, Silence
 from engines.faust.store import Store, TaskRecord, damaged
 from engines.faust.writer import Outbox, Writer
 from semantics.pipeline import sources
@@ -63,8 +62,9 @@ class Surroundings:
     """(topic, partition, offset): fetch from there."""
     begin: Callable[[str, int], Awaitable[int]]
     """(topic, partition): the offset of the first record that is still on the log."""
+    clock: Clock
     end: Callable[[str, int], tuple[float, int]]
-    """(topic, partition): when the broker last said where it ends, in seconds since 1970, and that offset."""
+    """(topic, partition): when the broker last said where it ends, by the wall's clock, and that offset."""
     past: Callable[[str, int, int], int]
     """(topic, partition, offset): the first offset from there on at which there may be a record."""
     committed: Callable[[], None]
@@ -95,7 +95,7 @@ class Task:
         self._silence = Silence({})
         self._untold = False
         """Whether something was decided by processing time that is not committed yet."""
-        self._processed = Processed(lambda topic: around.end(topic, partition))
+        self._processed = Processed(self._end)
         self._runner: asyncio.Task[None] | None = None
         self.committed = TaskRecord()
         self.watermark: int | None = None
@@ -123,7 +123,7 @@ class Task:
     @property
     def overdue(self) -> bool:
         """Whether a timer may have to fire, or an input be idle, of which that is not decided, or not committed."""
-        return self._untold or self._look_at() <= time.time()
+        return self._untold or self._look_at() <= self._around.clock.now()
 
     @property
     def ends(self) -> dict[str, int]:
@@ -181,7 +181,7 @@ class Task:
         })  # fmt: skip
         for name, topic in self.stage.inputs.items():
             if name not in record.idle:
-                self._silence.heard(topic, time.time())
+                self._silence.heard(topic, self._around.clock.now())
         self.watermark = self._program.watermark
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
         if stale:
@@ -234,7 +234,7 @@ class Task:
                     self._wake.clear()
                     due = None if self._open_since is None else self._open_since + self._interval_s
                     if (look_at := self._look_at()) < math.inf:
-                        look = loop.time() + max(look_at - time.time(), LOOK_AGAIN_S)
+                        look = loop.time() + max(look_at - self._around.clock.now(), LOOK_AGAIN_S)
                         due = look if due is None else min(due, look)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout_at(due):
@@ -245,7 +245,7 @@ class Task:
                         topic, chunk = self._inbox.popleft()
                         self._room.set()
                         await self._take(topic, chunk)
-                    if not self._paused and self._look_at() <= time.time():
+                    if not self._paused and self._look_at() <= self._around.clock.now():
                         self._look()
                     if self._open_since is not None and loop.time() >= self._open_since + self._interval_s:
                         await self._commit()
@@ -283,8 +283,8 @@ class Task:
         one_by_one = self._around.points.armed is CrashPoint.MID_SINK
         for outbox in self._outputs:
             outbox.one_by_one = one_by_one
-        now = time.time()
-        self._program.wall.now_us = int(now * 1e6)
+        now = self._around.clock.now()
+        self._program.wall.now_us = round(now * 1e6)
         self._program.feed(self._input_of[topic], records)
         self._silence.heard(topic, now)
         self._positions[topic] = chunk.end
@@ -299,6 +299,14 @@ class Task:
             self._open_since = asyncio.get_running_loop().time()
         for outbox in (*self._outputs, self._dead, self._changelog):
             outbox.stamp()
+
+    def time_passed(self) -> None:
+        """Look what is due now: time that is told has passed."""
+        self._wake.set()
+
+    def _end(self, topic: str) -> tuple[float, int]:
+        at, end = self._around.end(topic, self.partition)
+        return self._around.clock.at(at), end
 
     def _look_at(self) -> float:
         """Return when to look for what is due by processing time."""
@@ -315,7 +323,7 @@ class Task:
             self._begin()
             self._untold = True
             self._program.hush(self._input_of[topic])
-        now_us = int(min(until.values()) * 1e6)
+        now_us = round(min(until.values()) * 1e6)
         if self._program.wall.wakes <= now_us:
             self._begin()
             self._untold = True

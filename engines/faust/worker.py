@@ -2,7 +2,8 @@
 
     python -m engines.faust.worker PLAN.json
 
-Verbs: `settle`, `state`, `arm`, `reached`. SIGTERM or the end of stdin: commit what is open, close, exit 0.
+Verbs: `settle`, `state`, `pass_time`, `arm`, `reached`. SIGTERM or the end of stdin: commit what is open, close,
+exit 0.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ class Control:
                 return {"tasks": [_standing(task) for job in request["ends"] for task in self._runtime.of(job)]}
             case "state":
                 return self._size(request["job"])
+            case "pass_time":
+                self._runtime.pass_time(request["seconds"])
+                return {}
             case "arm":
                 self._runtime.points.arm(CrashPoint(request["point"]) if request["point"] else None)
                 return {}

@@ -25,6 +25,7 @@ from semantics.expectation import script
 from semantics.expr import ID
 from semantics.oracle import Prediction, predict
 from semantics.pipeline import (
+    Absence,
     Aggregate,
     Dedup,
     Emit,
@@ -36,6 +37,7 @@ from semantics.pipeline import (
     Pipeline,
     Session,
     Source,
+    Timer,
     Tumbling,
     sources,
 )
@@ -150,7 +152,11 @@ def log(broker: str) -> Iterator[KafkaLog]:
 def deploy(log: KafkaLog, tmp_path: Path) -> Deploy:
     @asynccontextmanager
     async def deployed(
-        pipelines: Sequence[Pipeline], *, variant: str = "", timelines: Sequence[Timeline] | None = None
+        pipelines: Sequence[Pipeline],
+        *,
+        variant: str = "",
+        timelines: Sequence[Timeline] | None = None,
+        profile: Profile = Profile.SUITE,
     ) -> AsyncIterator[Stage]:
         parts = []
         for number, pipeline in enumerate(pipelines):
@@ -165,7 +171,7 @@ def deploy(log: KafkaLog, tmp_path: Path) -> Deploy:
         dirs = RunDirs(logs=tmp_path / "logs", durable=tmp_path / "durable", state=tmp_path / "state")
         for path in (dirs.logs, dirs.durable, dirs.state):
             path.mkdir()
-        settings = Settings(variant=variant, profile=Profile.SUITE)
+        settings = Settings(variant=variant, profile=profile)
         jobs = [part.job for part in parts]
         async with await ENGINE.deploy(jobs, log=log, dirs=dirs, settings=settings) as deployment:
             yield Stage(log, deployment, parts)
@@ -206,6 +212,19 @@ async def test_a_restart_changes_nothing(deploy: Deploy) -> None:
             await stage.step(step)
             await stage.deployment.restart(wipe_state=step % 2 == 1)
         stage.check()
+
+
+async def test_by_the_wall_a_timer_fires_too(deploy: Deploy) -> None:
+    """In the suite time is told; this is how it passes elsewhere."""
+    silent = Absence(Source(), after=s(1), timer=Timer.PROCESSING_TIME)
+    async with deploy([silent], timelines=[script("a@1")], profile=Profile.BENCH) as stage:
+        stage.send(0)
+        await stage.settle()
+        await stage.deployment.pass_time(s(1))
+        [part] = stage.parts
+        [answer] = (await stage.settle()).values()
+        assert [row.key for row in stage.rows(part, answer.ends)] == ["a"]
+        assert answer.progress.state_rows == 0
 
 
 def roll_back(folder: Path) -> None:

@@ -21,6 +21,7 @@ from engines.faust.compile import store_for
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
 from engines.faust.plan import Guarantee, Plan, read, stage_plans
+from engines.faust.silence import Clock
 from engines.faust.store import Caches, TaskRecord
 from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Migrated, Outbox
@@ -86,7 +87,9 @@ class Noting:
 class Stage:
     """A task, open."""
 
-    def __init__(self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE, job: Job = JOB) -> None:
+    def __init__(
+        self, path: Path, guarantee: Guarantee = Guarantee.EXACTLY_ONCE, job: Job = JOB, clock: Clock | None = None
+    ) -> None:
         self.writer, self.points = Noting(), FailPoints()
         self.seeks: list[tuple[str, int, int]] = []
         self.commits, self.lost = asyncio.Event(), asyncio.Event()
@@ -109,6 +112,7 @@ class Stage:
 
         self.end = (0.0, 0)
         around = Surroundings(
+            clock=clock or Clock(),
             generation=generation,
             seek=seek,
             begin=begin,
@@ -201,6 +205,27 @@ async def test_a_timer_waits_until_all_that_had_come_by_then_is_processed(tmp_pa
         await stage.commits.wait()
     assert stage.rows == [b'{"k":"a","i":null,"v":1,"t":null}']
     assert stage.store.record.rows == 0
+    await stage.task.close()
+
+
+async def test_time_that_is_told_stands_still_until_it_passes(tmp_path: Path) -> None:
+    silent = Absence(Source(), after=timedelta(seconds=4), timer=Timer.PROCESSING_TIME)
+    clock = Clock(1_000.0)
+    stage = await Stage(tmp_path / "0", job=replace(JOB, pipeline=silent), clock=clock).open()
+    await stage.give(0, 1)
+    clock.forward(3)
+    stage.end = (time.time(), 1)
+    stage.task.time_passed()
+    assert not stage.task.overdue
+    clock.forward(1)
+    stage.task.time_passed()
+    assert stage.task.overdue
+    assert stage.rows == [], "the broker has not said since that nothing else had come"
+    stage.commits.clear()
+    stage.end = (time.time(), 1)
+    while stage.task.overdue:
+        await stage.commits.wait()
+    assert stage.rows == [b'{"k":"a","i":null,"v":1,"t":null}']
     await stage.task.close()
 
 

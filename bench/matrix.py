@@ -65,12 +65,9 @@ def counts(verdicts: Iterable[Verdict]) -> str:
 
 def deviations(cells: Cells) -> list[str]:
     """Return a line for each reason why cells do not simply hold: engine, verdict, reason, the expectations' ids."""
-    found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    lines = []
     for engine, column in cells.items():
-        for id, verdict in column.items():
-            if verdict.value is not Value.HOLDS:
-                found[engine, verdict.value.value, verdict.reason].append(id)
-    lines = [f"{engine} {value}: {reason}: {', '.join(ids)}" for (engine, value, reason), ids in found.items()]
+        lines += _grouped(engine, {id: verdict for id, verdict in column.items() if verdict.value is not Value.HOLDS})
     for engine, column in cells.items():
         again = {id: verdict.again for id, verdict in column.items() if verdict.again}
         if again:
@@ -83,18 +80,23 @@ def unlike(cells: Cells) -> list[str]:
     """Return lines for each variant: what it has played, and which of its verdicts are not those of its engine."""
     lines = []
     for name, column in cells.items():
-        engine, _, variant = name.partition(":")
-        own = cells.get(engine, {})
+        engine, variant = registry.get(name)
+        own = cells.get(engine.name, {})
         if not (variant and own):
             continue
         other = {id: verdict for id, verdict in column.items() if id in own and _said(verdict) != _said(own[id])}
         among = f"{len(column)} of {len(own)} played ({counts(column.values())})"
-        lines.append(f"{name}: {among}, {len(other) or 'none'} unlike {engine}")
-        grouped: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for id, verdict in other.items():
-            grouped[_said(verdict)].append(id)
-        lines += [f"{name} {': '.join(filter(None, said))}: {', '.join(ids)}" for said, ids in grouped.items()]
+        lines.append(f"{name}: {among}, {len(other) or 'none'} unlike {engine.name}")
+        lines += _grouped(name, other)
     return lines
+
+
+def _grouped(engine: str, column: Mapping[str, Verdict]) -> list[str]:
+    """Return a line for each verdict and reason, with the ids of which it was said."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for id, verdict in column.items():
+        found[_said(verdict)].append(id)
+    return [f"{engine} {': '.join(filter(None, said))}: {', '.join(ids)}" for said, ids in found.items()]
 
 
 def _said(verdict: Verdict) -> tuple[str, str]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from semantics.oracle import predict
 from semantics.pipeline import Pipeline
 from semantics.rules import Rules
 from semantics.timeline import Crash, CrashPoint, Scale, Timeline, partitions
@@ -219,11 +218,17 @@ class Declaration:
 
     def _dies_unseen(self, pipeline: Pipeline, timeline: Timeline) -> bool:
         """Return whether a process is to die at a point that only output shows, in a step that has none."""
-        return any(
-            not any(prediction[number + 1].rows for prediction in predict(pipeline, timeline, self.rules))
+        unseen = [
+            number + 1
             for number, step in enumerate(timeline)
             if isinstance(step, Crash) and step.point in self.told_by_output
-        )
+        ]
+        if not unseen:
+            return False
+        from semantics.oracle import predict  # Here, because workers know the contract, and nothing of the oracle.
+
+        predictions = predict(pipeline, timeline, self.rules)
+        return any(not any(prediction[number].rows for prediction in predictions) for number in unseen)
 
     def __post_init__(self) -> None:
         declared, cited = set(self.rules.overridden()), {override.rule for override in self.overrides}

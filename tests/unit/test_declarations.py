@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from engines import registry
@@ -26,3 +29,10 @@ def test_every_override_cites_a_source(name: str) -> None:
     assert all(len(override.source) > 20 for override in declaration.overrides)
     assert set(declaration.rules.overridden()) == {override.rule for override in declaration.overrides}
     assert declaration.versions
+
+
+@pytest.mark.parametrize("worker", ["engines.faust.worker", "engines.faust_stock.worker", "engines.spark.worker"])
+def test_a_worker_knows_nothing_of_the_oracle(worker: str) -> None:
+    asked = f"import sys, {worker}; print(*(name for name in sys.modules if name.startswith('semantics.oracle')))"
+    found = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

@@ -88,7 +88,7 @@ class Expectation:
 
     @cached_property
     def family(self) -> str:
-        """The id's letters: WM, TW, SW, AG, SSJ, DD, LJ, CDC, ST, EO, SCH."""
+        """The id's letters: WM, TW, SW, AG, SSJ, DD, LJ, CDC, CH, NK, ST, EO, SCH."""
         return self.id.partition("-")[0]
 
 

@@ -1,7 +1,7 @@
 """Rules: the named choices in which engines differ. The contract's values are the defaults.
 
-An engine declares its overrides with a source each; the oracle takes them as an argument. A rule whose operator no
-pipeline uses yet waits for it: lookups, timers, idle timeouts.
+An engine's `Declaration` lists its overrides, written by Weir on the engine's behalf, with a source each. The oracle
+takes the rules as an argument.
 """
 
 from __future__ import annotations

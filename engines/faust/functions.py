@@ -15,7 +15,7 @@ from engines.faust.operators import Event
 from semantics.pipeline import Function
 
 Sums: TypeAlias = tuple[Any, ...]
-"""The parts of one row; a session's begins with its start."""
+"""The parts of one row; a session's begins with its end."""
 
 
 class Mean(NamedTuple):

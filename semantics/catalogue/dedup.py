@@ -58,7 +58,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "DD-06",
-        "state is one row for each id within the horizon, and no more",
+        "state is one row for each id until the watermark is past its horizon, and no longer",
         pipeline=_DEDUP,
         timeline=script("a#x@0 a#y@1 b#x@2", "c#z@20", "c#w@22.001"),
         demand=after(["a#x@0", "a#y@1", "b#x@2", "state:3"], ["c#z@20", "state:4"], ["c#w@22.001", "state:2"]),

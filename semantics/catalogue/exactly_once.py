@@ -19,7 +19,7 @@ _AFTER_SINK = Crash(CrashPoint.AFTER_SINK)
 def _point(number: int, point: CrashPoint, where: str) -> Expectation:
     return Expectation(
         f"EO-{number:02}",
-        f"a running count is exact when the process is killed {where}",
+        f"a running count is exact and each row comes out once when the process is killed {where}",
         pipeline=_RUNNING,
         timeline=script("a@1 b@2", Crash(point), "a@3 b@4 a@5", "a@6"),
         demand=after(["a=1", "b=1"], [], ["a=2", "b=2", "a=3"], ["a=4"]),
@@ -30,7 +30,7 @@ def _point(number: int, point: CrashPoint, where: str) -> Expectation:
 EXPECTATIONS = [
     Expectation(
         "EO-01",
-        "a running count is exact under three kills between output and commit",
+        "under three kills between output and commit a running count is exact and each row comes out once",
         pipeline=_RUNNING,
         timeline=script("a@1 b@2", _AFTER_SINK, "a@3 b@4", _AFTER_SINK, "a@5 a@6", _AFTER_SINK, "b@7"),
         demand=after(["a=1", "b=1"], [], ["a=2", "b=2"], [], ["a=3", "a=4"], [], ["b=3"]),
@@ -39,7 +39,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-02",
-        "a running count is exact under three kills between output and commit that take the local state with them",
+        "a running count is exact and each row comes out once under three kills that take the local state with them",
         pipeline=_RUNNING,
         timeline=script(
             "a@1 b@2",
@@ -81,7 +81,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-06",
-        "events that only pass through come out once each",
+        "events that only pass through come out once each, even if the process dies between output and commit",
         pipeline=Filter(Source(), expr(VALUE, ">", 0)),
         timeline=script("a@1", _AFTER_SINK, "a@2 a=0@3 b@4", "a@5"),
         demand=after(["a#e1@1"], [], ["a#e2@2", "b#e4@4"], ["a#e5@5"]),
@@ -120,7 +120,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-15",
-        "an id that passed as the process died is known afterwards",
+        "an event that passes a dedup as the process dies comes out once, and its id is known afterwards",
         pipeline=Dedup(Source(delay=s(10)), horizon=s(10)),
         timeline=script("a#x@0", _AFTER_SINK, "a#y@3 a#x@4", "a#y@5 a#x@6"),
         demand=after(["a#x@0"], [], ["a#y@3"], []),
@@ -153,7 +153,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-19",
-        "when a worker dies between output and commit and stays away, another takes over exactly",
+        "when a worker dies between output and commit and stays away, another takes over and no row comes out twice",
         pipeline=_RUNNING,
         timeline=script("a@1 b@1/1", Scale(2), Crash(CrashPoint.AFTER_SINK, takeover=True), "a@2 b@2/1", "a@3 b@3/1"),
         demand=after(["a=1", "b=1"], [], [], ["a=2", "b=2"], ["a=3", "b=3"]),
@@ -187,7 +187,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-22",
-        "what was dropped as late is counted, even if the process dies before the step has ended",
+        "late events are counted and each row comes out once, even if the process dies before the step has ended",
         pipeline=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
         timeline=script("a@1", "z@60", _AFTER_SINK, "a@2 b@3 y@120", "b@4 x@180"),
         demand=after([], ["a[0,10)=1"], [], ["z[60,70)=1", "late:2"], ["y[120,130)=1", "late:1"]),
@@ -195,7 +195,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "EO-23",
-        "what was held back as a repeat is counted, even if the process dies while the window behind closes",
+        "repeats are counted and each row comes out once, even if the process dies while the window behind closes",
         pipeline=Aggregate(Dedup(Source(delay=s(10)), horizon=s(10)), window=Tumbling(s(10))),
         timeline=script("a#x@1", _AFTER_SINK, "a#x@2 b#y@60", "b#z@61 b#z@62 b#w@120"),
         demand=after([], [], ["a[0,10)=1", "dup:1"], ["b[60,70)=2", "dup:1"]),

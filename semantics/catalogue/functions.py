@@ -38,7 +38,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "AG-03",
-        "a running average follows each event, and forgets nothing between batches",
+        "a running average is that of its exact sum after each event, across batches too",
         pipeline=_running(Function.AVG, Function.COUNT),
         timeline=script(f"a={_LARGE}@1", f"a=2@2 a={-_LARGE}@3", "a=4@4"),
         demand=after([f"a{{avg={_LARGE} n=1}}"], ["a{avg=0.6666666666666666 n=3}"], ["a{avg=1.5 n=4}"]),

@@ -41,7 +41,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "WM-22",
-        "an event that has come in time for one of its windows is no dead letter",
+        "an event that has come in time for one of its windows is neither late nor a dead letter",
         pipeline=Aggregate(_late(), window=Hopping(s(10), s(5))),
         timeline=script("a@7", "z@10", "a@8", "y@60"),
         demand=after([], ["a[0,10)=1"], ["late:0", "dead:0"], ["a[5,15)=2", "z[5,15)=1", "z[10,20)=1"]),

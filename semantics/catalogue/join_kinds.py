@@ -146,7 +146,7 @@ EXPECTATIONS = [
         pipeline=_where(How.LEFT, LEFT_VALUE, "!=", 0),
         timeline=script("L:a=0@0", "R:a@1", "R:y@5", "L:x@5", "R:y@6", "L:x@6"),
         demand=after([], [], [], [], [], ["a(0,_)"]),
-        because="Spark and Kafka Streams speak at once: the same rows, in another order and at another time.",
+        because="Spark emits this row at once: the same rows, in another order and in another step.",
     ),
     Expectation(
         "SSJ-43",

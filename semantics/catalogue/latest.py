@@ -51,7 +51,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "CDC-05",
-        "with a clock a deletion is forgotten when all that it keeps out would be late",
+        "with a clock a deletion is forgotten, to the microsecond, when all that it keeps out would be late",
         pipeline=_clocked(delay=10),
         timeline=script("k=0@5", "z=1@15", "z=2@15.000001"),
         demand=after(["k=0@5", "state:1"], ["z=1@15", "state:2"], ["z=2@15.000001", "state:1"]),
@@ -59,7 +59,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "CDC-06",
-        "with a clock a version behind the watermark is late, known key or not",
+        "with a clock a version behind the watermark is late, known key or not; one exactly at it is not",
         pipeline=_clocked(delay=10),
         timeline=script("k=1@20", "j=1@9.999999", "j=2@10"),
         demand=after(["k=1@20"], ["late:1"], ["j=2@10", "late:0"]),

@@ -118,7 +118,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "LJ-13",
-        "an event that comes too late is dropped, though its version is still there",
+        "an event that comes too late is dropped, though its version is there; one exactly at the watermark is not",
         pipeline=_valid(How.LEFT),
         timeline=script("T:a=1@0 T:x@20", "L:x@20", "L:a@19.999999", "L:a@20"),
         demand=after([], [], ["late:1"], ["late:0"]),

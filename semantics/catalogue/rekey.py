@@ -71,7 +71,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "NK-06",
-        "a session behind a new key spans partitions",
+        "a session behind a new key spans partitions, and waits for the slowest of them",
         pipeline=Aggregate(_BY_ID, window=Session(s(10))),
         timeline=script("a#x@0 b#x@8/1", "a#x@60", "b#x@61/1"),
         demand=after([], [], ["x[0,18)=2"]),
@@ -102,7 +102,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "NK-09",
-        "time that came from other partitions is kept in a restart that loses the local state",
+        "after a restart that loses the local state, time behind a new key is still that of the slowest partition",
         pipeline=_WINDOWS,
         timeline=script("a#x@20 b#x@21/1", Restart(wipe_state=True), "a#x@5", "b#u@60/1", "a#u@60"),
         demand=after([], [], ["late:1"], [], ["x[20,30)=2"]),

@@ -96,7 +96,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "SCH-09",
-        "a dead letter does not move time",
+        "a record that cannot be used does not move time",
         pipeline=_COUNT,
         timeline=script("a@1", raw(b'{"k":"a","i":"x","v":[],"t":%d}' % (T0_US + 100_000_000)), "a@2", "z@60"),
         demand=after(["wm:1"], ["dead:bad_record", "wm:1"], ["late:0"], ["a[0,10)=2"]),
@@ -104,7 +104,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "SCH-10",
-        "where events only pass through, a dead letter does not",
+        "where events only pass through, a record that cannot be used is a dead letter",
         pipeline=Filter(Source(), expr(VALUE, ">", 0)),
         timeline=script("a@1", raw(_TORN), "a@2"),
         demand=after(["a@1"], ["dead:bad_record"], ["a@2"]),
@@ -112,7 +112,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "SCH-11",
-        "a running count does not count what it cannot read",
+        "a running count makes a dead letter of what it cannot read, and does not count it",
         pipeline=_RUNNING,
         timeline=script("a@1 ~@1", raw(_TORN), "a@2 ~@2"),
         demand=after(["a=1", "~=1"], ["dead:bad_record"], ["a=2", "~=2"]),
@@ -120,7 +120,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "SCH-12",
-        "a record that cannot be used is dealt with once, and not again after a restart",
+        "a record that cannot be used is a dead letter once, and not again after a restart",
         pipeline=_COUNT,
         timeline=script("a@1", raw(_TORN), Restart(), "a@2", "z@60"),
         demand=after([], ["dead:bad_record"], [], ["dead:0"], ["a[0,10)=2", "dead:0"]),

@@ -99,7 +99,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=0),
         timeline=script("a@0", "b@12", "a@3", "z@60"),
         demand=after([], ["a[0,10)=1"], [], ["a[3,13)=1", "b[12,22)=1"]),
-        because="Surprising, and common to all engines: a final result is never corrected, so sessions can overlap.",
+        because="Surprising: a final result is never corrected, so the sessions of a key can overlap.",
         core=True,
     ),
     Expectation(
@@ -197,7 +197,7 @@ EXPECTATIONS = [
         pipeline=Aggregate(Source(delay=s(0)), window=Session(s(10)), emit=Emit.UPDATE),
         timeline=script("a@0", "a@5", "z@60"),
         demand=after(["a[0,10)=1"], ["a[0,15)=2"], ["z[60,70)=1", "state:1"]),
-        because="Spark refuses it: who must see a session while it runs, needs another engine.",
+        because="Spark refuses session_window in update mode: there it takes a stateful processor of the user's own.",
     ),
     Expectation(
         "SW-22",

@@ -17,7 +17,7 @@ _LISTENING = Absence(Source(), after=_PATIENCE, timer=Timer.PROCESSING_TIME)
 EXPECTATIONS = [
     Expectation(
         "ST-12",
-        "a key without events for longer than the ttl begins anew",
+        "a key without events for longer than the ttl, to the microsecond, begins anew",
         pipeline=_TTL,
         timeline=script("a@0", "a@10", "z@20", "z@20.000001", "a@21"),
         demand=after(["a=1"], ["a=2"], ["z=1", "state:2"], ["z=2", "state:1"], ["a=1"]),
@@ -41,7 +41,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "ST-15",
-        "what was counted before the disk was lost expires on time after it",
+        "what was counted before the disk was lost expires after it, on time to the microsecond",
         pipeline=Aggregate(Source(delay=s(0)), (Function.SUM, Function.AVG), emit=Emit.UPDATE, ttl=s(10)),
         timeline=script("a=2@0 b=3@4", Restart(wipe_state=True), "b=4@10.000001", "a=5@11"),
         demand=after(["a{sum=2 avg=2}", "b{sum=3 avg=3}"], [], ["b{sum=7 avg=3.5}", "state:1"], ["a{sum=5 avg=5}"]),
@@ -113,7 +113,7 @@ EXPECTATIONS = [
     ),
     Expectation(
         "ST-24",
-        "a timer of processing time that was set before the disk was lost fires, once",
+        "a timer of processing time that was set before the disk was lost fires on time, once",
         pipeline=_LISTENING,
         timeline=script("a=7@0 b@~", Restart(wipe_state=True), Idle(_PATIENCE), Restart(), Idle(_PATIENCE)),
         demand=after([], [], ["a=7@0", "b@~"], [], ["state:0"]),

@@ -114,7 +114,7 @@ EXPECTATIONS = [
         pipeline=_count(delay=10, size=10),
         timeline=script("a@1", "x@+1d", "a@2 a@20"),
         demand=after([], ["a[0,10)=1"], ["late:2"]),
-        because="One device with a wrong clock silences everybody: guard the source, no engine does it for you.",
+        because="One device with a wrong clock silences everybody: the source needs a guard (WM-24).",
     ),
     Expectation(
         "WM-12",

@@ -1,4 +1,4 @@
-"""docs/claims.md: what is commonly said of streaming engines, and what was found here.
+"""docs/claims.md: common claims on streaming engines, and the finding on each.
 
 A claim names what decides it, an expectation or a probe. Whether it is right follows from recorded verdicts
 (`bench/recorded.py`) and recorded answers (`engines/probing.py`).
@@ -105,7 +105,7 @@ follows from a recorded verdict of the catalogue or a recorded answer of a probe
 and changes with them. *Wrong* and *right* are of the claim, on that engine, in what the evidence asks; *undecided*
 means that nothing recorded here tells.
 
-Verdicts of {date}, commit {commits}; probes with {versions}.
+Verdicts of {date}, recorded at {commits}; probes with {versions}. No finding rests on a prediction.
 
 {counts}"""
 
@@ -118,7 +118,7 @@ def claims_page(claims: Mapping[str, Sequence[Claim]], records: Records, version
     about = records.verdicts
     intro = _INTRO.format(
         date=about.date,
-        commits=", ".join(about.commits),
+        commits=f"commit{'s' if len(about.commits) > 1 else ''} {', '.join(about.commits)}",
         versions=versions,
         counts=f"{sum(map(len, claims.values()))} claims; on the engines that they are about: {counts}.",
     )

@@ -1,6 +1,6 @@
-"""`python -m bench explain SW-07 --engine spark`: one cell in words, all three answers, and the rule behind it.
+"""`python -m bench explain SW-07 --engine spark`: one cell in words, all three answers, and the rules of its reason.
 
-Without a run it says what the engine's declaration predicts; what was observed comes from a recorded run only.
+Without a run the verdict is *predicted* from the engine's declaration. Observations come from a recorded run only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(id: str, name: str, *, run: Path | None, output: Path) -> int:
     print("\n".join(lines(tell(expectation, name, declaration, verdict, history), says)))
     print()
     if folder is None:
-        print(f"observed: no run in {output} holds this cell; the verdict is what the declaration predicts")
+        print(f"observed: no run in {output} holds this cell; the verdict is predicted from the declaration")
     else:
         print(f"observed in {folder}")
     return 0
@@ -69,7 +69,7 @@ def newest(output: Path, name: str, expectation: Expectation) -> tuple[Path | No
 
 
 def foreseen(expectation: Expectation, declaration: Declaration) -> tuple[str, Verdict]:
-    """Return what the declaration leads one to expect, in words, and as a verdict. Nothing is played.
+    """Return the predicted verdict, in words and as a value. Nothing is played.
 
     If the script leaves several open, the verdict is the one that does not simply hold.
     """
@@ -127,12 +127,15 @@ def _answer(scene: Scene, counts: Sequence[int], figures: Sequence[str]) -> str:
 def _why(story: Story) -> Iterator[str]:
     if story.verdict.value is Value.HOLDS:
         return
-    yield "why it deviates" if story.reasons else story.verdict.value.value
-    if not story.reasons:
+    if story.reasons:
+        yield "why it deviates" if story.played else "why it is predicted to deviate"
+        yield "  The fewest rules whose return to the contract would give what is demanded:"
+    else:
+        yield story.verdict.value.value if story.played else f"predicted: {story.verdict.value.value}"
         yield f"  {story.verdict.reason}"
     for number, found in enumerate(story.reasons):
         if number:
-            yield "  or, which explains it as well:"
+            yield "  or, which does so as well:"
         for reason in found:
             yield f"  {reason.rule} = {reason.value}; the contract: {reason.contract}"
             yield f"    decides  {reason.decides}"

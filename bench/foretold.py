@@ -1,4 +1,4 @@
-"""What an engine's declaration says of an expectation, before anything is played."""
+"""Predictions: the verdict that follows from an engine's declaration. Nothing is played."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Foretold:
     values: tuple[Value, ...]
     reason: str = ""
     recipe: str = ""
-    """What code of ours does for it, where the engine's other pipelines need none, or less."""
+    """Weir's code for this pipeline, where the engine's other pipelines need none, or less."""
 
 
 def foretell(expectation: Expectation, declared: Declaration) -> Foretold:
@@ -38,13 +38,18 @@ def foretell(expectation: Expectation, declared: Declaration) -> Foretold:
             value = Value.REFUSES if capability.error else Value.UNSUPPORTED
             return Foretold(values=(value,), reason=capability.reason)
         case _:
-            usual = declared.capability(Source(), 1)
-            own = capability.support is Support.RECIPE and capability != usual
-            return replace(_by_rules(expectation, declared.rules), recipe=capability.reason if own else "")
+            return replace(_by_rules(expectation, declared.rules), recipe=recipe(expectation, declared))
+
+
+def recipe(expectation: Expectation, declared: Declaration) -> str:
+    """Return Weir's code for this pipeline in words; empty where the engine's other pipelines need as much."""
+    capability = declared.can(expectation.pipeline, expectation.timeline)
+    own = capability.support is Support.RECIPE and capability != declared.capability(Source(), 1)
+    return capability.reason if own else ""
 
 
 def because(expectation: Expectation, rules: Rules) -> str:
-    """Return the smallest sets of overridden rules that explain a deviation: "a = X, b = Y or c = Z"."""
+    """Return the smallest sets of rules whose return to the contract ends the deviation: "a = X, b = Y or c = Z"."""
     found = explain(expectation, rules)
     return " or ".join(", ".join(f"{name} = {getattr(rules, name).name}" for name in names) for names in found)
 

@@ -1,4 +1,4 @@
-"""`python -m bench list`: the catalogue, and what each engine's declaration predicts of it. Nothing is played."""
+"""`python -m bench list`: the catalogue, with predictions from each engine's declaration. Nothing is played."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main(*, family: str | None, engines: Sequence[str]) -> int:
     table.add_column("", no_wrap=True)
     table.add_column("claim", ratio=2)
     for name in declared:
-        table.add_column(name, ratio=1)
+        table.add_column(f"{name}: predicted", ratio=1)
     for expectation in all_expectations():
         if family in (None, expectation.family):
             cells = [_cell(foretell(expectation, declaration)) for declaration in declared.values()]

@@ -1,7 +1,10 @@
 """`python -m bench.pages`: the pages in docs/ that are written by the catalogue itself, so that they cannot be wrong.
 
-A page for each family of expectations, one for the rules, one for the teeth, one for what probing an engine found, one
-for what is commonly said. A test writes them again and compares.
+A page for each family of expectations, and pages of rules, of planted bugs, of probes of an engine, of common claims. A
+test writes them again and compares.
+
+An expectation's page lists recorded verdicts (docs/verdicts.json) and predictions apart. Every prediction carries the
+word *predicted*.
 """
 
 from __future__ import annotations
@@ -9,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench import recorded
 from bench.claimed import CLAIMS
 from bench.claims import Records, claims_page
 from bench.drawing import draw
-from bench.foretold import Foretold, declarations, foretell
+from bench.foretold import declarations, foretell, recipe
+from bench.recorded import Recorded
 from bench.support import support_page
 from bench.tables import rules_page, teeth_page
 from bench.words import describe
@@ -36,16 +40,33 @@ from left to right. The arrow is the watermark when the step has settled, `[==)`
 an event that passed. The notation is explained in [semantics/notation.py](../../semantics/notation.py), the meaning in
 [semantics/README.md](../../semantics/README.md)."""
 
-_FORETOLD = """\
-What an engine is expected to do follows from the rules that it declares ([rules](../rules.md)); what it was seen to do
-stands in the record of a run. [Teeth](../teeth.md) says which mistakes the catalogue catches."""
+_INDEX = """\
+# Expectations
+
+The column `faust` is the runtime that was written to this contract, by the same people: read
+[The bias, said aloud](../../README.md#the-bias-said-aloud) first. [Teeth](../teeth.md) lists which mistakes the
+catalogue catches."""
+
+_RECORDED = """\
+## Recorded
+
+Verdicts of runs, last recorded on {date} ([verdicts.json](../verdicts.json)). An empty cell was not played.
+*Unsupported* and *not implemented* were not run."""
+
+_PREDICTED = """\
+## Predicted, not played
+
+Predictions for expectations that a variant has not played. They follow from the [rules](../rules.md) that Weir declares
+on the engine's behalf. No run has shown them."""
+
+_NOT_RUN = (Value.UNSUPPORTED, Value.NOT_IMPLEMENTED)
 
 
 async def pages() -> dict[Path, str]:
     """Return every page's text by its path below docs/. Plays the catalogue on the reference for the teeth."""
-    declared = dict(declarations())
-    made = {Path("expectations") / f"{family.lower()}.md": _family(family, declared) for family in FAMILIES}
-    made[Path("expectations") / "README.md"] = _index(declared)
+    declared, verdicts = dict(declarations()), recorded.load()
+    made = {Path("expectations") / f"{family.lower()}.md": _family(family, declared, verdicts) for family in FAMILIES}
+    made[Path("expectations") / "README.md"] = _index(declared, verdicts)
     made[Path("rules.md")] = rules_page(declared)
     made[Path("teeth.md")] = await teeth_page()
     probers = [prober for name in registry.names() if (prober := registry.prober(name))]
@@ -83,33 +104,49 @@ def _claims(probers: Sequence[Prober]) -> str:
     return claims_page(CLAIMS, records, ", ".join(sorted(versions)))
 
 
-def _index(declared: Mapping[str, Declaration]) -> str:
-    lines = ["# Expectations", "", f"| family | | expectations | core | {' | '.join(declared)} |"]
-    lines.append(f"|---|---|--:|--:|{'---|' * len(declared)}")
+def _index(declared: Mapping[str, Declaration], verdicts: Recorded) -> str:
+    played = {
+        name: {e.id: (Value(cell.value),) for e in all_expectations() if (cell := verdicts.verdict(name, e))}
+        for name in verdicts.cells
+    }
+    foretold = {
+        name: {e.id: foretell(e, declaration).values for e in all_expectations() if e.id not in played.get(name, {})}
+        for name, declaration in declared.items()
+    }
+    parts = [_INDEX, _RECORDED.format(date=verdicts.date), _counts(played)]
+    if any(foretold.values()):
+        parts += [_PREDICTED, _counts({name: column for name, column in foretold.items() if column}, "predicted: ")]
+    return "\n\n".join(parts)
+
+
+def _counts(columns: Mapping[str, Mapping[str, tuple[Value, ...]]], said: str = "") -> str:
+    """Return a table of verdicts by family and engine. `columns`: engine -> expectation id -> possible verdicts."""
+    lines = [f"| family | | expectations | core | {' | '.join(columns)} |", f"|---|---|--:|--:|{'---|' * len(columns)}"]
     for family, title in FAMILIES.items():
         members = _members(family)
-        cells = [_counted([foretell(member, declaration) for member in members]) for declaration in declared.values()]
+        found = [[column[member.id] for member in members if member.id in column] for column in columns.values()]
+        cells = [f"{said}{_counted(values)}" if values else "" for values in found]
         core = sum(member.core for member in members)
         link = f"[{family}]({family.lower()}.md)"
         lines.append(f"| {link} | {title} | {len(members)} | {core} | {' | '.join(cells)} |")
     total = all_expectations()
-    lines.append(f"| | | {len(total)} | {sum(member.core for member in total)} |{' |' * len(declared)}")
-    return "\n".join([*lines, "", _FORETOLD])
+    lines.append(f"| | | {len(total)} | {sum(member.core for member in total)} |{' |' * len(columns)}")
+    return "\n".join(lines)
 
 
-def _counted(foretold: Sequence[Foretold]) -> str:
+def _counted(possible: Sequence[tuple[Value, ...]]) -> str:
     """Return "20 hold, 3 deviate, 2 hold or deviate"."""
     words = {Value.HOLDS: "hold", Value.DEVIATES: "deviate", Value.REFUSES: "refused"}
-    numbers = Counter(" or ".join(words.get(value, value.value) for value in each.values) for each in foretold)
+    numbers = Counter(" or ".join(words.get(value, value.value) for value in each) for each in possible)
     return ", ".join(f"{number} {word}" for word, number in numbers.most_common())
 
 
-def _family(family: str, declared: Mapping[str, Declaration]) -> str:
-    stories = [_story(member, declared) for member in _members(family)]
+def _family(family: str, declared: Mapping[str, Declaration], verdicts: Recorded) -> str:
+    stories = [_story(member, declared, verdicts) for member in _members(family)]
     return "\n\n".join([f"# {family}: {FAMILIES[family]}", _READ, *stories])
 
 
-def _story(expectation: Expectation, declared: Mapping[str, Declaration]) -> str:
+def _story(expectation: Expectation, declared: Mapping[str, Declaration], verdicts: Recorded) -> str:
     lines = [
         f"## {expectation.id}: {expectation.claim}",
         "",
@@ -124,14 +161,40 @@ def _story(expectation: Expectation, declared: Mapping[str, Declaration]) -> str
         demands = dict.fromkeys(_demanded(outcome[number]) for outcome in expectation.demand)
         lines.append(f"| {number + 1} | {_code(print_step(step))} | {' or '.join(demands)} |")
     lines += ["", "```text", draw(expectation), "```", ""]
-    lines += [_agrees(name, foretell(expectation, declaration)) for name, declaration in declared.items()]
+    lines += answers(expectation, declared, verdicts)
     return "\n".join(lines)
 
 
-def _agrees(engine: str, foretold: Foretold) -> str:
-    values = " or ".join(value.value for value in foretold.values)
-    reason = f" ({foretold.reason})" if foretold.reason else ""
-    return f"- {engine}: {values}{reason}{f'. A recipe: {foretold.recipe}' if foretold.recipe else ''}"
+def answers(expectation: Expectation, declared: Mapping[str, Declaration], verdicts: Recorded) -> Iterator[str]:
+    """Yield recorded verdicts, then the predictions for engines without a recorded verdict of this script."""
+    seen = {name: cell for name in verdicts.cells if (cell := verdicts.verdict(name, expectation))}
+    if seen:
+        yield from (f"Recorded ([verdicts.json](../verdicts.json), {verdicts.date}):", "")
+        texts = {}
+        for name, cell in seen.items():
+            engine, variant = registry.get(name)
+            ran = "not run, " if Value(cell.value) in _NOT_RUN else "played, "
+            texts[name] = ran + _said(cell.value, cell.reason, recipe(expectation, engine.declaration(variant)))
+        yield from _grouped(texts)
+    unseen = {name: foretell(expectation, declaration) for name, declaration in declared.items() if name not in seen}
+    if unseen:
+        yield from (*([""] if seen else []), "Predicted from declarations, not played:", "")
+        yield from _grouped(
+            {
+                name: "predicted " + _said(" or ".join(value.value for value in each.values), each.reason, each.recipe)
+                for name, each in unseen.items()
+            }
+        )
+
+
+def _said(verdict: str, reason: str, recipe: str) -> str:
+    return f"{verdict}{f' ({reason})' if reason else ''}{f'. A recipe: {recipe}' if recipe else ''}"
+
+
+def _grouped(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield a list item for each text, with the engines of which it is true."""
+    for text in dict.fromkeys(texts.values()):
+        yield f"- {', '.join(name for name, own in texts.items() if own == text)}: {text}"
 
 
 def _demanded(demand: Demand) -> str:

@@ -20,6 +20,8 @@ from semantics.rules import CONTRACT, Sink
 from semantics.timeline import Crash, Step
 from semantics.verdict import Observed, Verdict, observe
 
+RECONSTRUCTED = ", reconstructed (the process had come further, and its newer files were taken back before the restart)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -66,7 +68,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One overridden rule: what it decides, how the engine and the contract do, where that is written."""
+    """One overridden rule: its question, the engine's value, the contract's value, the source."""
 
     rule: str
     decides: str
@@ -87,7 +89,7 @@ class Story:
     verdict: Verdict
     scenes: tuple[Scene, ...]
     reasons: tuple[tuple[Reason, ...], ...]
-    """Sets of rules, each of which alone explains the deviation."""
+    """Sets of rules. The return of any one set to the contract would end the deviation."""
     demands: int
     """How many outcomes the demand allows; the one nearest to the observation is shown."""
     notes: tuple[str, ...]
@@ -241,7 +243,7 @@ def _notes(seen: History) -> Iterable[str]:
     for entry in seen.entries:
         match entry:
             case Struck(step=step, point=point, evidence=evidence, reconstructed=rebuilt):
-                yield f"step {step + 1}: killed at {point}{', reconstructed' if rebuilt else ''}: {evidence}"
+                yield f"step {step + 1}: killed at {point}{RECONSTRUCTED if rebuilt else ''}: {evidence}"
             case Restarted(step=step, wiped=wiped):
                 yield f"step {step + 1}: started again{', its local state wiped' if wiped else ''}"
             case Scaled(step=step, workers=workers):

@@ -1,4 +1,4 @@
-"""Two tables: each rule's values, who decides so and what tells them apart; each planted bug and what catches it."""
+"""Pages of rules and of planted bugs: values with their sources, and the expectations that catch each."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ FEWEST = 2
 _RULES = """\
 # Rules
 
-Engines differ in named ways. The contract's value comes first; an engine that decides otherwise declares so, with a
-source that is not our own run. An expectation tells a value apart if an engine that differs in nothing else would not
-show what is demanded."""
+Engines differ in named ways. The contract's value comes first. Weir declares another value on an engine's behalf, with
+a source that is not our own run. An expectation tells a value apart if the oracle, with that one value changed, does
+not predict what is demanded: that is computed, not played."""
 _TEETH = """\
 # Teeth
 
 A catalogue that everything passes proves nothing. Mistakes are planted one at a time: into the reference, on which the
 whole catalogue is played, and, where only a kill can tell, into a real engine. Every rule value that is not the
-contract's is a planted mistake for free."""
+contract's is a planted mistake for free: those are computed by the oracle, not played."""
 
 _KILLED = """\
 In what order output, state and position are committed shows only where a process is killed in between. These are

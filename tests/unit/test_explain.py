@@ -29,6 +29,7 @@ def test_without_a_run_the_prediction_stands_alone(tmp_path: Path, capsys: pytes
     assert "demanded a[7,20)=2 z[18,28)=1" in said
     assert "predicted a[10,20)=1 z[18,28)=1" in said
     assert not any(line.startswith("observed a") for line in said)
+    assert "why it is predicted to deviate" in said
     assert "session_lateness = OWN_SPAN; the contract: MERGED_SPAN" in said
     assert any(line.startswith("source https://") for line in said)
     assert "pytest -m semantics --engine spark -k SW-07" in said
@@ -79,6 +80,8 @@ def test_the_list_says_what_is_foretold(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["list", "--family", "SW", "--engine", "spark", "--engine", "faust"]) == 0
     out = capsys.readouterr().out
     row = next(line for line in out.splitlines() if "SW-07" in line)
+    assert "spark: predicted" in out
+    assert "faust: predicted" in out
     assert "≠ session_lateness = OWN_SPAN" in row
     assert row.count("✓") == 1
     assert "WM-01" not in out

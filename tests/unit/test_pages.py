@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
+from bench import recorded
 from bench.drawing import draw
-from bench.foretold import declarations, foretell
-from bench.pages import MADE, pages, stale
+from bench.foretold import declarations, foretell, recipe
+from bench.pages import MADE, answers, pages, stale
+from bench.recorded import Recorded
 from bench.tables import rules_page, telling_apart
 from semantics.catalogue import FAMILIES, all_expectations, find
 from semantics.expectation import Expectation, after, script
@@ -19,12 +23,57 @@ from semantics.timeline import Crash
 from semantics.verdict import Value, undemanded
 
 
-async def test_the_pages_are_current() -> None:
-    made = await pages()
+@pytest.fixture(scope="module")
+def made() -> dict[Path, str]:
+    return asyncio.run(pages())
+
+
+def test_the_pages_are_current(made: dict[Path, str]) -> None:
     assert stale(made) == [], "run `make docs`, read what changed, and commit it"
     assert {f"{family.lower()}.md" for family in FAMILIES} < {path.name for path in made}
     for expectation in all_expectations():
         assert f"## {expectation.id}: " in made[Path("expectations") / f"{expectation.family.lower()}.md"]
+
+
+def test_no_page_lists_a_predicted_verdict_as_played(made: dict[Path, str]) -> None:
+    verdicts = recorded.load()
+    listed = 0
+    for expectation in all_expectations():
+        page = made[Path("expectations") / f"{expectation.family.lower()}.md"]
+        _, _, story = page.partition(f"## {expectation.id}: ")
+        for line in story.partition("\n## ")[0].splitlines():
+            match = re.match(r"- ([a-z][a-z, :-]*): (played, |not run, |predicted )(.*)", line)
+            if match is None:
+                assert not line.startswith("- "), f"{expectation.id}: no word on how it is known: {line}"
+                continue
+            for name in match[1].split(", "):
+                cell, listed = verdicts.verdict(name, expectation), listed + 1
+                if match[2] == "predicted ":
+                    assert cell is None, f"{expectation.id} on {name} is recorded, and listed as predicted"
+                else:
+                    assert cell is not None, f"{expectation.id} on {name} is not recorded: {line}"
+                    assert match[3].startswith(cell.value)
+                    assert (match[2] == "not run, ") is (cell.value in ("unsupported", "not implemented"))
+    assert listed > len(all_expectations()) * 5
+
+
+def test_without_a_record_every_verdict_is_predicted() -> None:
+    declared = {"spark:txn-sink": dict(declarations())["spark:txn-sink"]}
+    empty = Recorded(date="2026-01-01", commits=[], cells={"spark:txn-sink": {}})
+    assert list(answers(find("EO-01"), declared, empty)) == [
+        "Predicted from declarations, not played:",
+        "",
+        "- spark:txn-sink: predicted holds",
+    ]
+
+
+def test_the_index_counts_predictions_apart(made: dict[Path, str]) -> None:
+    index = made[Path("expectations") / "README.md"]
+    played, predicted = index.split("## Predicted, not played")
+    assert "predicted" not in played
+    rows = [line.split("|")[5:] for line in predicted.splitlines() if line.startswith("| [")]
+    assert len(rows) == len(FAMILIES)
+    assert all(not cell.strip() or cell.strip().startswith("predicted: ") for row in rows for cell in row)
 
 
 def test_what_is_changed_by_hand_missing_or_left_over_is_stale(tmp_path: Path) -> None:
@@ -119,12 +168,14 @@ def test_the_rules_page_gives_meaning_source_and_a_warning_where_too_few_tell_it
     page = rules_page(dict(declarations()))
     engines = "spark, spark:txn-sink, spark:dead-letters, spark:available-now, spark:once"
     assert f"| OWN_SPAN | The event's own [t, t+gap). | {engines}: https://" in page
-    assert "(fewer than 2)" in rules_page({}) or "nothing yet" not in page
+    assert "Weir declares another value on an engine's behalf" in page
+    assert "(fewer than 2)" in rules_page({})
 
 
 def test_a_recipe_is_told_where_the_engine_usually_needs_none() -> None:
     declared = dict(declarations())
     asked = [(name, id) for name in ("spark", "faust") for id in ("ST-01", "CDC-01")]
-    told = {(name, id): foretell(find(id), declared[name]).recipe for name, id in asked}
+    told = {(name, id): recipe(find(id), declared[name]) for name, id in asked}
+    assert told == {(name, id): foretell(find(id), declared[name]).recipe for name, id in asked}
     assert told.pop(("spark", "CDC-01")).startswith("A transformWithState")
     assert not any(told.values())

@@ -59,6 +59,15 @@ def test_an_altered_row_is_broken(folder: Path, capsys: pytest.CaptureFixture[st
     assert "reference SW-07: recorded as holds" in capsys.readouterr().out
 
 
+def test_a_claim_that_was_worded_anew_is_no_difference(folder: Path) -> None:
+    path = folder / "verdicts.jsonl"
+    claim = find("WM-02").claim.encode()
+    assert claim in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(claim, b"as it was said before"))
+    unsealed(folder)
+    assert check(folder).differences == ()
+
+
 def test_every_dropped_line_is_found(folder: Path) -> None:
     path = folder / "history.jsonl"
     lines = path.read_bytes().splitlines(keepends=True)

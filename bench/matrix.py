@@ -1,4 +1,4 @@
-"""Results in words: the matrix expectation x engine, the reason of each deviation, one failure in full."""
+"""Results as text: matrix of expectation x engine, reason of each deviation, one failure in full."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ GLYPHS = {
     Value.UNKNOWN: "?",
 }
 LEGEND = "✓ holds   ≠ deviates, as declared   ⊘ refuses   · unsupported   … not implemented   ? unknown"
+BIAS = "The runtime behind `faust` was written to this contract, by the same people (README.md, The bias, said aloud)."
 _STYLES = {
     Value.HOLDS: "green",
     Value.DEVIATES: "yellow",
@@ -45,7 +46,8 @@ Cells = Mapping[str, Mapping[str, Verdict]]
 def table(cells: Cells) -> Table:
     """Return the matrix for a terminal."""
     engines = list(cells)
-    grid = Table(title="What holds where", caption=LEGEND, title_justify="left", caption_justify="left")
+    title = f"What holds where. {BIAS}" if "faust" in cells else "What holds where"
+    grid = Table(title=title, caption=LEGEND, title_justify="left", caption_justify="left")
     grid.add_column("id", no_wrap=True)
     grid.add_column("expectation")
     for engine in engines:
@@ -77,7 +79,7 @@ def deviations(cells: Cells) -> list[str]:
 
 
 def unlike(cells: Cells) -> list[str]:
-    """Return lines for each variant: what it has played, and which of its verdicts are not those of its engine."""
+    """Return lines for each variant: its verdicts in numbers, then those that differ from its engine's."""
     lines = []
     for name, column in cells.items():
         engine, variant = registry.get(name)

@@ -1,26 +1,29 @@
-"""`python -m bench.readme RUN...`: write what recorded runs found into README.md, between its two marks.
+"""`python -m bench.readme RUN...`: write results of recorded runs into README.md, between its two marks.
 
-The core expectations stand there, all of them in docs/results.md; and the verdicts go into docs/verdicts.json, of which
-`make docs` makes docs/claims.md.
+README.md has the core expectations, docs/results.md all of them. Verdicts go into docs/verdicts.json, for `make docs`.
 
-No figure there is typed by hand: the matrix comes from the runs' verdicts, the table from their benchmarks.
+No figure is typed by hand: the matrix comes from the runs' verdicts, the table from their benchmarks. Results of
+several commits are marked so, column by column.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench import matrix, recorded
+from bench.check import histories
 from bench.plan import SCENARIOS
+from bench.story import RECONSTRUCTED
 from bench.suite import read_verdicts
 from engines import registry
 from engines.errors import CorruptRun
 from semantics.errors import WeirError
+from semantics.history import Struck
 from semantics.verdict import Verdict
 
 BEGIN = "<!-- begin: results, inserted by `make readme` from a recorded run -->"
@@ -28,38 +31,51 @@ END = "<!-- end: results -->"
 WHOLE = """\
 # Results
 
-What holds where, of all expectations. Written by `make readme` from recorded runs. [What the expectations
-say](expectations/README.md), [what the rules mean](rules.md)."""
+What holds where, of all expectations. Written by `make readme` from recorded runs. The column `faust` is the runtime
+that was written to this contract, by the same people: read [The bias, said aloud](../README.md#the-bias-said-aloud)
+first. [The expectations](expectations/README.md), [the rules](rules.md)."""
+
+REASONS = """\
+## Reasons
+
+A reason names the fewest declared rules whose return to the contract would give what is demanded. Other rules may
+differ as well."""
 
 VARIANTS = """\
 ## Variants
 
-What each has played, and where its verdict, or the reason of it, is not that of its engine above."""
+The verdicts of each variant that differ from those of its engine, or have another reason. *Played* counts all."""
 
 
 def results(folders: Sequence[Path]) -> tuple[str, str]:
     """Return README's section and docs/results.md, as these run folders tell them. Raises `CorruptRun`."""
     cells: dict[str, dict[str, Verdict]] = {}
+    commits: dict[str, dict[str, str]] = {}
     benched: list[dict[str, Any]] = []
     manifests: list[dict[str, Any]] = []
+    measured: dict[str, None] = {}
     for folder in folders:
         try:
             manifests.append(msgspec.json.decode((folder / "run.json").read_bytes()))
             path = folder / "bench.jsonl"
-            benched += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+            if path.exists():
+                benched += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+                measured[_commit(manifests[-1])] = None
         except (OSError, msgspec.MsgspecError) as error:
             raise CorruptRun(f"{folder} is no run folder: {error}.") from error
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
+            commits.setdefault(engine, {}).update(dict.fromkeys(column, _commit(manifests[-1])))
     whole = {engine: column for engine, column in cells.items() if not registry.get(engine)[1]}
-    machine, counted = _machine(manifests), _counts(whole)
+    machine, counted = f"{_machine(manifests)} {_commits({name: commits[name] for name in whole})}", _counts(whole)
     of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
-    figures = [_figures(benched, manifests[-1])] if benched else []
-    reasons = _list(matrix.deviations(whole))
+    figures = [_figures(benched, manifests[-1]), f"Measured at commit {', '.join(measured)}."] if benched else []
+    reasons = f"{REASONS}\n\n{_list([*matrix.deviations(whole), *_reconstructed(folders)])}"
     section = [machine, matrix.markdown(whole, core=True), f"{of_all}\n\n{counted}", *figures]
     page = [WHOLE, machine, counted, matrix.markdown(whole), reasons]
     if len(cells) > len(whole):
-        page += [VARIANTS, _list(matrix.unlike(cells))]
+        variants = {name: column for name, column in commits.items() if name not in whole}
+        page += [VARIANTS, _commits(variants), _list(matrix.unlike(cells))]
     return "\n\n".join(section), "\n\n".join(part for part in page if part) + "\n"
 
 
@@ -90,14 +106,40 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _machine(manifests: Sequence[dict[str, Any]]) -> str:
-    manifest = manifests[-1]
-    host, versions = manifest["host"], manifest["versions"]
-    commits = ", ".join(dict.fromkeys(each["versions"]["weir"] for each in manifests))
+    """Return dates and machines of the runs."""
+    days = sorted({manifest["started"][:10] for manifest in manifests})
+    places = dict.fromkeys(_place(manifest["host"], manifest["versions"]) for manifest in manifests)
+    return f"From runs of {' to '.join(dict.fromkeys((days[0], days[-1])))} on {'; '.join(places)}."
+
+
+def _place(host: dict[str, Any], versions: dict[str, Any]) -> str:
     memory = round(host["memory_bytes"] / 2**30)
-    return (
-        f"From runs of {manifest['started'][:10]} on {host['cores']} cores and {memory} GiB ({host['system']} "
-        f"{host['machine']}), Python {versions['python']}, commit {commits}."
-    )
+    return f"{host['cores']} cores and {memory} GiB ({host['system']} {host['machine']}), Python {versions['python']}"
+
+
+def _commit(manifest: dict[str, Any]) -> str:
+    return str(manifest["versions"]["weir"])
+
+
+def _commits(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Return the one commit of all verdicts, or those of each column. `columns`: engine -> expectation id -> commit."""
+    of = {name: dict.fromkeys(column.values()) for name, column in columns.items()}
+    every = dict.fromkeys(commit for commits in of.values() for commit in commits)
+    if len(every) == 1:
+        return f"All verdicts are of commit {next(iter(every))}."
+    each = "; ".join(f"{name} {', '.join(commits)}" for name, commits in of.items())
+    return f"**The verdicts are of several commits**, a later run's in place of an earlier one's: {each}."
+
+
+def _reconstructed(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield a line for each engine with reconstructed kills, with the expectations' ids."""
+    played = {(h.engine, h.expectation): h for folder in folders for h in histories(folder)}
+    found: dict[str, list[str]] = {}
+    for (engine, id), history in played.items():
+        if any(isinstance(entry, Struck) and entry.reconstructed for entry in history.entries):
+            found.setdefault(engine, []).append(id)
+    for engine, ids in found.items():
+        yield f"{engine} killed{RECONSTRUCTED}: {', '.join(ids)}"
 
 
 def _counts(cells: matrix.Cells) -> str:

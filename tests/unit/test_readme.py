@@ -9,7 +9,10 @@ import pytest
 
 from bench.readme import BEGIN, END, insert, results
 from bench.runs import create
+from bench.story import RECONSTRUCTED
 from engines.errors import CorruptRun
+from engines.journal import Journal
+from semantics.history import Struck
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +65,45 @@ def test_a_variant_is_told_by_what_is_unlike_its_engine(tmp_path: Path) -> None:
         "- spark:shipped deviates: b: SW-02\n"
         "- spark:shipped holds: SW-03\n"
     )
+
+
+def test_the_commits_of_a_column_are_told_if_they_are_several(tmp_path: Path) -> None:
+    cell: dict[str, object] = {"rules": [], "step": None, "verdict": "holds", "reason": "x"}
+    played = (
+        ("a", "2026-01-01", "faust", ("SW-01", "SW-02")),
+        ("b", "2026-01-03", "spark", ("SW-01",)),
+        ("b", "2026-01-02", "faust", ("SW-02",)),
+        ("c", "2026-01-03", "spark:shipped", ("SW-01",)),
+    )
+    folders = []
+    for number, (commit, day, engine, ids) in enumerate(played):
+        run = create(tmp_path / str(number), {}, seed=1)
+        run.manifest["versions"]["weir"], run.manifest["started"] = commit, f"{day}T00:00:00"
+        for id in ids:
+            run.append("verdicts", {**cell, "expectation": id, "engine": engine})
+        run.close()
+        folders.append(run.path)
+    section, page = results(folders)
+    assert section.startswith("From runs of 2026-01-01 to 2026-01-03 on ")
+    assert (
+        "**The verdicts are of several commits**, a later run's in place of an earlier one's: faust a, b; spark b."
+        in page
+    )
+    assert "All verdicts are of commit c." in page
+    assert "All verdicts are of commit b." in results(folders[1:3])[0]
+
+
+def test_reconstructed_kills_are_told(tmp_path: Path) -> None:
+    run = create(tmp_path, {}, seed=1)
+    cell: dict[str, object] = {"rules": [], "step": None, "verdict": "deviates", "reason": "sink = X"}
+    journal = Journal(run.path / "history.jsonl")
+    for id, rebuilt in (("EO-01", True), ("EO-03", False)):
+        run.append("verdicts", {**cell, "expectation": id, "engine": "spark"})
+        struck = Struck(step=2, point="after-sink", evidence="x", killed=(1,), reconstructed=rebuilt)
+        journal.write("spark", id, [struck])
+    journal.close()
+    _, page = results([run.path])
+    assert f"- spark killed{RECONSTRUCTED}: EO-01\n" in page
 
 
 @pytest.mark.parametrize("line", [b"{", msgspec.json.encode({"engine": "x"})])

@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     probe.add_argument("--only", action="append", default=[], metavar="ID", help="repeatable: such as join/inner")
     probe.add_argument("--record", action="store_true", help="write the answers as those of this version")
     probe.add_argument("--json", dest="as_json", action="store_true", help="the answers on stdout")
-    micro = commands.add_parser("micro", help="CPU an event of our engine beside its peers, answers checked")
+    micro = commands.add_parser("micro", help="CPU time per event of our engine beside its peers, answers checked")
     micro.add_argument("--work", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
     micro.add_argument("--peer", action="append", default=[], metavar="NAME", help="repeatable (default: all)")
     micro.add_argument("--runs", type=int, default=3, metavar="N", help="of each (default: 3)")
@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--rate", type=float, default=2000, metavar="N", help="events a second (default: 2000)")
     top.add_argument("--duration", type=float, default=20, metavar="S", help="seconds measured (default: 20)")
-    top.add_argument("--warmup", type=float, metavar="S", help="seconds before (default: what the engine declares)")
+    top.add_argument("--warmup", type=float, metavar="S", help="seconds before (default: as declared for the engine)")
     top.add_argument("--partitions", type=int, default=2, metavar="N", help="of each topic (default: 2)")
     top.add_argument("--json", action="store_true", help="machine-readable result on stdout")
     return top
@@ -96,7 +96,7 @@ def _of_records(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     explain.add_argument("id", metavar="ID", help="such as SW-07")
     explain.add_argument("--engine", dest="on", required=True, metavar="NAME", help="one of those that `list` shows")
     explain.add_argument("--run", type=Path, metavar="RUN", help="the run to explain (default: the newest that has it)")
-    listing = commands.add_parser("list", help="the catalogue, and what each engine's declaration predicts of it")
+    listing = commands.add_parser("list", help="the catalogue, with predictions from each engine's declaration")
     listing.add_argument("--family", metavar="NAME", help="such as SW")
     listing.add_argument("--engine", dest="on", action="append", default=[], metavar="NAME", help="repeatable")
 

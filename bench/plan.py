@@ -48,7 +48,7 @@ class Plan:
     duration_s: float
     """Measured, after the warm-up."""
     warmup_s: float | None
-    """None: what each engine declares."""
+    """None: as declared for each engine."""
     partitions: int
     broker: str | None
     """HOST:PORT; None: the embedded one."""

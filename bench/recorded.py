@@ -54,7 +54,7 @@ def record(folders: Sequence[Path]) -> Recorded:
         played = scripts(folder)
         for engine, column in read_verdicts(folder).items():
             if not registry.get(engine)[0].needs_broker:
-                continue  # What the oracle says of itself is no evidence.
+                continue  # The oracle compared with itself is no evidence.
             for id, verdict in column.items():
                 reason = "" if verdict.value is Value.HOLDS else verdict.reason
                 cells.setdefault(engine, {})[id] = Cell(

@@ -30,7 +30,7 @@ class Figures:
     keys: int | None
     """Rows of state there must be, one a distinct key; None for windows: how many are open depends on the clock."""
     repeats: int
-    """Rows that came again, where the engine declares that they may."""
+    """Rows that came again, where at least once is declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

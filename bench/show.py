@@ -95,7 +95,7 @@ def _remarks(result: Result) -> Iterator[str]:
         yield f"{_WORDS[result.outcome]}: {result.reason}"
     if result.figures is not None:
         if result.figures.repeats:
-            yield f"{result.figures.repeats} rows came again, as it declares"
+            yield f"{result.figures.repeats} rows came again, as declared for this engine"
         if result.figures.memory is not None:
             yield f"memory: {result.figures.memory}"
         if course := unsteady(result.figures.quarters_p50_ns):

@@ -165,7 +165,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What an engine (variant) says of itself. Every rule that differs from the contract has its `Override`."""
+    """Declaration of an engine (variant), on its behalf. Each rule unlike the contract has its `Override`."""
 
     engine: str
     title: str

@@ -31,7 +31,7 @@ class Value(Enum):
     DEVIATES = "deviates"
     """Otherwise than demanded, and exactly as the engine's declaration predicts."""
     REFUSES = "refuses"
-    """The engine itself refused, with the class of error that it declares."""
+    """The engine itself refused, with the class of error that its declaration names."""
     NOT_IMPLEMENTED = "not implemented"
     """Not run: our adapter has no translation."""
     UNSUPPORTED = "unsupported"
@@ -56,7 +56,7 @@ class Verdict:
     value: Value
     reason: str
     rules: tuple[tuple[str, ...], ...] = ()
-    """For a deviation: the smallest sets of overridden rules that explain it, all of them if several tie."""
+    """For a deviation: the smallest sets of overridden rules whose return to the contract would end it."""
     step: int | None = None
     """The first step (from 0) whose observation was not as demanded."""
     again: str = ""
@@ -78,8 +78,8 @@ class Observed:
 def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: str = "", defect: str = "") -> Verdict:
     """Judge a history under the engine's declaration.
 
-    `refusal`: the class of error with which it declares to refuse this pipeline; `defect`: its declared deviation that
-    rules cannot express.
+    `refusal`: the declared class of error of a refusal of this pipeline; `defect`: a declared deviation that rules
+    cannot express.
     """
     again = next((entry.reason for entry in history.entries if isinstance(entry, Again)), "")
     return replace(_judge(expectation, rules, history, refusal, defect), again=again)
@@ -93,11 +93,11 @@ def _judge(expectation: Expectation, rules: Rules, history: History, refusal: st
             case Refused(error=error, message=message):
                 if refusal and error == refusal:
                     return Verdict(value=Value.REFUSES, reason=f"{error}: {message}")
-                return Verdict(value=Value.BROKEN, reason=f"refused, which it does not declare: {error}: {message}")
+                return Verdict(value=Value.BROKEN, reason=f"refused, which is not declared: {error}: {message}")
             case Undecided(step=step, reason=reason):
                 return Verdict(value=Value.UNKNOWN, reason=reason, step=step)
     if refusal:
-        return Verdict(value=Value.STALE, reason=f"it ran, though it declares to refuse with {refusal}")
+        return Verdict(value=Value.STALE, reason=f"it ran, though a refusal with {refusal} is declared")
     hole = _hole(expectation, history)
     if hole:
         return Verdict(value=Value.UNKNOWN, reason=hole)

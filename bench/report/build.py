@@ -32,8 +32,8 @@ MOST_BYTES = 1_900_000
 _NOT_RUN = (Value.UNSUPPORTED, Value.NOT_IMPLEMENTED)
 _LEGEND = {
     Value.HOLDS: "as demanded",
-    Value.DEVIATES: "not as demanded, but exactly as the engine's declaration predicts",
-    Value.REFUSES: "the engine itself refuses the job, as it declares",
+    Value.DEVIATES: "not as demanded, but exactly as predicted from the rules declared for this engine",
+    Value.REFUSES: "the engine itself refuses the job, with the error that is declared for it",
     Value.NOT_IMPLEMENTED: "not run: our adapter has no translation yet",
     Value.UNSUPPORTED: "not run: the engine's design lacks it",
     Value.STALE: "as demanded, but not as declared: the declaration is wrong",
@@ -42,11 +42,11 @@ _LEGEND = {
 }
 _WORDS = {
     Value.HOLDS: "hold",
-    Value.DEVIATES: "deviate, exactly as its declaration predicts",
-    Value.REFUSES: "refused by the engine itself, as it declares",
+    Value.DEVIATES: "deviate, exactly as predicted from the rules declared for it",
+    Value.REFUSES: "refused by the engine itself, with the error that is declared for it",
     Value.NOT_IMPLEMENTED: "not run: our adapter has no translation yet",
     Value.UNSUPPORTED: "not run: the engine's design lacks it",
-    Value.STALE: "hold, though its declaration says otherwise: it must be corrected",
+    Value.STALE: "hold, though the declaration predicts otherwise: it must be corrected",
     Value.BROKEN: "BROKEN: neither as demanded nor as declared",
     Value.UNKNOWN: "could not be decided",
 }
@@ -123,6 +123,7 @@ def _view(folder: Path) -> dict[str, Any]:
         "run": folder.resolve().name,
         "about": about,
         "summary": tuple(_summary(verdicts)),
+        "bias": matrix.BIAS.replace("`", ""),
         "columns": [_column(name, verdicts[name], cells.titles[name], about) for name in verdicts],
         "families": _families(entries),
         "strays": tuple(_strays(verdicts)),
@@ -222,7 +223,7 @@ def _summary(verdicts: Mapping[str, Mapping[str, Verdict]]) -> Iterator[str]:
     elif failed:
         yield f"Not all is well: {', '.join(sorted(failed))}."
     else:
-        yield "No surprises: every answer was as demanded, or exactly as the engine's declaration predicts."
+        yield "No surprises: every answer was as demanded, or exactly as predicted from the declared rules."
 
 
 def _column(name: str, column: Mapping[str, Verdict], title: str, about: Mapping[str, Any]) -> Column:

@@ -1,4 +1,4 @@
-"""What this engine says of itself: it overrides no rule, but for the sink of its at-least-once variant."""
+"""Declaration for Weir's Faust runtime: no override, but for the sink of the at-least-once variant."""
 
 from __future__ import annotations
 

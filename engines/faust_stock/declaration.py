@@ -1,4 +1,4 @@
-"""What plain Faust says of itself: every rule that it decides otherwise than the contract, and where that is written.
+"""Declaration for plain Faust, on its behalf: every rule unlike the contract, with a source.
 
 Each was seen on the versions below with Kafka before it was written down; the source says why it is so.
 """

@@ -1,4 +1,4 @@
-"""What the reference says of itself: the contract, whatever bug is planted in it."""
+"""Declaration for the reference: the contract, whatever bug is planted in it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What Spark says of itself: every rule that it decides otherwise than the contract, and where that is written.
+"""Declaration for Spark, on its behalf: every rule unlike the contract, with a source.
 
-Each was seen on 4.2.0 with Kafka before it was written down; the source says why it is so, and that it is meant.
+Each was seen on 4.2.0 with Kafka before it was written down; the source says why it is so.
 """
 
 from __future__ import annotations
@@ -135,9 +135,9 @@ _REMEDIES = {
 _TITLES = {
     "": "",
     SinkKind.TRANSACTIONAL.value: ", transactional sink (recipe)",
-    SinkKind.FOLKLORE.value: ", a transactional.id a batch (folklore)",
-    Trigger.AVAILABLE_NOW.value: ", a run a step: available-now",
-    Trigger.ONCE.value: ", a run of one batch a step: once",
+    SinkKind.FOLKLORE.value: ", one transactional.id per batch (folklore)",
+    Trigger.AVAILABLE_NOW.value: ", one run per step: available-now",
+    Trigger.ONCE.value: ", one run of one batch per step: once",
     STRICT: ", with dead letters (recipe)",
     SHIPPED: ", settings as shipped",
 }

@@ -1,4 +1,4 @@
-"""What engines say of themselves: sources for every override, and none at all for our own."""
+"""Declarations on behalf of engines: sources for every override, and none at all for our own."""
 
 from __future__ import annotations
 

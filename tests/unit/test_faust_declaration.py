@@ -1,4 +1,4 @@
-"""What the Faust engine says of itself."""
+"""Declaration for the Faust engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plain Faust declares, and that a pipeline becomes what its user would write."""
+"""Declaration for plain Faust, and that a pipeline becomes what its user would write."""
 
 from __future__ import annotations
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -24,9 +26,16 @@ from semantics.errors import UnknownName, WeirError
 CORRUPT, USAGE, INCONCLUSIVE, NOT_READY, FULL, INTERRUPTED = 1, 2, 3, 4, 5, 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat no password, though they repeat arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"\S+@", "***@", message))
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="python -m bench",
         description="Measure engines under one load on a real Kafka broker; no figure for wrong answers.",
         epilog=__doc__.partition("\n\n")[2] if __doc__ else None,

@@ -103,10 +103,10 @@ class Run:
         self.manifest["sealed"] = _seals(self.path, self.manifest)
         _write(self.path, self.manifest)
 
-    def discard(self) -> None:
-        """Remove the folder if nothing ran: no file but run.json holds anything."""
-        found = (path for path in self.path.rglob("*") if path.name != MANIFEST and path.is_file())
-        if not any(path.stat().st_size for path in found):
+    def discard(self, *, logs: bool = False) -> None:
+        """Remove the folder if nothing ran: it holds no record and no log. `logs`: logs are removed as well."""
+        found = [path for path in self.path.rglob("*") if path.name != MANIFEST and path.is_file()]
+        if not any(path.stat().st_size for path in found if not (logs and path.is_relative_to(self.logs))):
             shutil.rmtree(self.path)
 
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from engines import jars, java
+from engines.broker.address import WANTED, is_address
 from engines.broker.link import Link
 from engines.broker.log import KafkaLog
 from engines.contract import Message
@@ -225,10 +226,8 @@ class ExternalBroker:
     version = "external"
 
     def __init__(self, bootstrap: str) -> None:
-        if not re.fullmatch(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*", bootstrap):
-            raise BrokerUnavailable(
-                f"{bootstrap!r} is no broker address; write HOST:PORT, several with commas between."
-            )
+        if not is_address(bootstrap):
+            raise BrokerUnavailable(f"That is no broker address: write {WANTED}.")
         self.bootstrap = bootstrap
         Link(bootstrap).meet(ANSWER_WITHIN)
 

@@ -49,11 +49,11 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     """Return the suite with its run folder; the broker starts only when an engine needs it."""
     config = request.config
     arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
-    run = runs.create(Path("runs"), arguments, seed=0)
     logs: list[KafkaLog] = []
     if any(registry.get(name)[0].needs_broker for name in engines(config)):
-        # Asked for here and not later, so that the log closes before its broker does.
+        # Asked for here and not later, so that the log closes before its broker does, and no run begins without one.
         logs.append(KafkaLog(request.getfixturevalue("broker")))
+    run = runs.create(Path("runs"), arguments, seed=0)
     started = time.monotonic()
 
     terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -74,6 +74,8 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     played = config.stash.setdefault(_CELLS, {})
     if set(played) == set(engines(config)):
         run.close()
+    elif not played:
+        run.discard()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,26 @@ def test_usage(argv: list[str], code: int, says: str, capsys: pytest.CaptureFixt
     assert len(told.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--engine", "reference", "--broker", "me:canary@broker:9092"],
+        ["compare", "--broker", "me:canary@broker:9092"],
+        ["soak", "--engine", "faust", "--broker", "me:canary@broker:9092"],
+        ["--broker", "canary@broker:9092", "soak", "--engine", "faust"],
+        ["micro", "--broker", "me:canary@broker:9092"],
+        ["--engine", "reference", "--rate", "me:canary@broker"],
+    ],
+)
+def test_a_password_is_not_repeated(argv: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(["--output", str(tmp_path), *argv]))
+    assert ended.value.code == 2
+    told = capfd.readouterr()
+    assert "canary" not in told.out + told.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_argparse_keeps_the_same_code(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--rate", "fast"])
@@ -43,3 +64,22 @@ def test_an_output_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.
     (tmp_path / "file").touch()
     assert main(["--engine", "reference", "--output", str(tmp_path / "file")]) == 4
     assert "Choose another folder with --output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--engine", "reference"], ["compare"], ["soak", "--engine", "faust"]])
+def test_a_run_without_a_broker_leaves_no_folder(
+    argv: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*argv, "--broker", "127.0.0.1:1", "--output", str(tmp_path)]) == 4
+    assert "No broker answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_without_jars_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("KAFKA_HOME", raising=False)
+    assert main(["--engine", "reference", "--output", str(tmp_path / "runs")]) == 4
+    assert "is missing" in capsys.readouterr().err
+    assert list((tmp_path / "runs").iterdir()) == []

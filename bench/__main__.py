@@ -35,7 +35,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    top = _Parser(
+    top: argparse.ArgumentParser = _Parser(
         prog="python -m bench",
         description="Measure engines under one load on a real Kafka broker; no figure for wrong answers.",
         epilog=__doc__.partition("\n\n")[2] if __doc__ else None,

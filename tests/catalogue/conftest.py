@@ -115,11 +115,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in matrix.deviations(cells):
         console.print(line, highlight=False, markup=False)
     try:
-        console.print(f"report: {report.write(config.stash[_RUN].path)}", highlight=False, soft_wrap=True)
+        path = report.write(config.stash[_RUN].path)
+        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
     except WeirError as error:
         # The verdicts stand without it; nobody shall lose a suite's results to a page.
         console.print(f"no report: {error}", highlight=False, markup=False)
-    console.print(f"record: {config.stash[_RUN].path}", highlight=False)
+    console.print(f"record: {config.stash[_RUN].path}", highlight=False, markup=False)
     assert isinstance(console.file, io.StringIO)
     terminalreporter.write_line("")
     terminalreporter.write(console.file.getvalue())

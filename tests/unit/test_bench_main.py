@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bench import runs
 from bench.__main__ import main
 
 
@@ -83,3 +87,42 @@ def test_a_run_without_jars_leaves_no_folder(
     assert main(["--engine", "reference", "--output", str(tmp_path / "runs")]) == 4
     assert "is missing" in capsys.readouterr().err
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def bench(*argv: str, limit: int = resource.RLIM_INFINITY, **streams: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process that may write no file longer than `limit` bytes."""
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *argv],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        **streams,
+    )
+
+
+def test_a_full_disk_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    folder = runs.create(tmp_path, {}, seed=1).path
+    before = sorted(folder.iterdir())
+    ran = bench("report", str(folder), limit=1000)
+    [line] = ran.stderr.splitlines()
+    assert ran.returncode == 5
+    assert "report.html: File too large. Make room" in line
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_run_folder_that_finds_no_room_is_not_left(tmp_path: Path) -> None:
+    ran = bench("--engine", "reference", "--output", str(tmp_path), limit=100)
+    [line] = ran.stderr.splitlines()
+    assert ran.returncode == 5
+    assert "run.json: File too large. Make room" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_find_no_room_are_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = bench("list", "--family", "SW", "--engine", "faust", stdout=full)
+    assert ran.returncode == 5
+    assert ran.stderr == (
+        "error: A file cannot be written: No space left on device. Make room under --output and TMPDIR.\n"
+    )

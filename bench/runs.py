@@ -147,7 +147,7 @@ def manifest(folder: Path) -> dict[str, Any]:
         if msgspec.convert(read, _Manifest).schema != SCHEMA:
             raise CorruptRun(f"{path}: another schema than {SCHEMA}.")
         _digest(read)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         near: list[str] = []
         with contextlib.suppress(OSError):
             near = [other.name for other in folder.parent.iterdir() if (other / MANIFEST).is_file()]

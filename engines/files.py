@@ -22,6 +22,7 @@ MOST_BYTES = 1 << 28
 """Of one file: more than ten times the largest history, and little enough to hold in memory."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """Disk full, quota used up, size limit of the process reached."""
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 T = TypeVar("T")
 
@@ -36,9 +37,9 @@ def read(path: Path) -> bytes:
             if about.st_size > MOST_BYTES:
                 raise CorruptRun(f"{path} has {about.st_size} bytes, more than the {MOST_BYTES} of any record.")
             return file.read()
-    except FileNotFoundError:
-        raise
     except OSError as error:
+        if error.errno in _ABSENT:
+            raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise CorruptRun(f"{path} cannot be read: {why}.") from error
 
@@ -68,7 +69,8 @@ def replace(path: Path, data: bytes) -> None:
                 file.write(data)
             draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ import pytest
 from bench import runs
 from bench.__main__ import main
 from bench.suite import Suite
+from engines import files
+from engines.errors import EnvironmentNotReady
 from engines.memory import MemoryLog
 from semantics.catalogue import find
 
@@ -185,3 +187,33 @@ def test_control_codes_and_line_ends_are_escaped(folder: Path, capsys: pytest.Ca
     assert main(["check", str(moved)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("name", ["run.json", "x" * 300, ""])
+def test_what_is_no_folder_is_usage(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for command in ("check", "report"):
+        assert main([command, str(folder / name) if name else ""]) == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert "No run folder" in line
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentNotReady, match=r"file/x: Not a directory"):
+        files.replace(tmp_path / "file" / "x", b"")
+
+
+def test_a_run_folder_may_be_named_by_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(folder)
+    assert main(["report", str(tmp_path / "latest")]) == 0
+    assert (folder / "report.html").is_file()
+
+
+def test_a_file_larger_than_any_record_is_not_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (folder / "history.jsonl").open("r+b") as file:
+        file.truncate(files.MOST_BYTES + 1)
+    assert main(["check", str(folder)]) == 1
+    assert "more than the" in capsys.readouterr().out

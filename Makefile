@@ -66,7 +66,7 @@ $(PYTHON):
 	done; \
 	echo "No Python 3.11, 3.12 or 3.13 on the PATH. Install one, or name it: make setup PYTHON3=/path/to/python3."; exit 1
 
-$(STAMP): requirements/all.txt requirements/build.txt requirements/java.txt | $(PYTHON)
+$(STAMP): requirements/all.txt requirements/build.txt requirements/java.txt engines/jars.lock | $(PYTHON)
 	@echo "setup 2/5: build tools"
 	@$(INSTALL) -r requirements/build.txt
 	@echo "setup 3/5: libraries (about 450 MB, pyspark is most of it)"

@@ -1,30 +1,41 @@
 """`python -m bench`: the command line. Results on stdout, progress and errors on stderr.
 
-Exit codes: 0 met, 1 an answer was wrong, 2 usage, 3 inconclusive, 4 environment not ready, 130 interrupted.
+Exit codes: 0 met, 1 an answer was wrong, or a run folder is corrupt or was altered, 2 usage, 3 inconclusive,
+4 environment not ready, 5 disk full, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
 from bench.plan import SCENARIOS, InvalidPlan, Plan, scenario
-from engines import registry
-from engines.errors import BrokerRefused, BrokerUnavailable, EnvironmentNotReady
+from bench.text import LONGEST_PROSE, escaped, plain
+from engines import files, registry
+from engines.errors import BrokerRefused, BrokerUnavailable, CorruptRun, DiskFull, EnvironmentNotReady
 from scenarios.scenario import InvalidScenario
 from semantics.errors import UnknownName, WeirError
 
-USAGE, INCONCLUSIVE, NOT_READY, INTERRUPTED = 2, 3, 4, 130
+CORRUPT, USAGE, INCONCLUSIVE, NOT_READY, FULL, INTERRUPTED = 1, 2, 3, 4, 5, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors repeat no password, though they repeat arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"\S+@", "***@", message))
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = _Parser(
         prog="python -m bench",
         description="Measure engines under one load on a real Kafka broker; no figure for wrong answers.",
         epilog=__doc__.partition("\n\n")[2] if __doc__ else None,
@@ -105,17 +116,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     asked = parser().parse_args(argv)
     try:
-        return _run(asked)
-    except (InvalidPlan, InvalidScenario, UnknownName) as error:
+        code = _run(asked)
+        sys.stdout.flush()
+        return code
+    except (InvalidPlan, InvalidScenario) as error:
         return _fail(error, USAGE)
+    except UnknownName as error:
+        return _fail(plain(str(error), LONGEST_PROSE), USAGE)
     except (EnvironmentNotReady, BrokerUnavailable, BrokerRefused) as error:
         return _fail(error, NOT_READY)
+    except CorruptRun as error:
+        return _fail(plain(f"corrupt run: {error}", LONGEST_PROSE), CORRUPT)
+    except DiskFull as error:
+        return _fail(error, FULL)
     except WeirError as error:
         return _fail(error, INCONCLUSIVE)
     except BrokenPipeError:
         # Whoever read our output (head, less) has seen enough; the interpreter's last flush must not fail on it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_stdout()
         return 0
+    except OSError as error:
+        if error.errno not in files.FULL:
+            raise
+        _close_stdout()
+        return _fail(f"A file cannot be written: {error.strerror}. Make room under --output and TMPDIR.", FULL)
     except KeyboardInterrupt:
         print("Interrupted; what was started is stopped. The run folder, if any, is marked partial.", file=sys.stderr)
         return INTERRUPTED
@@ -214,9 +238,14 @@ def _engines(named: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
+def _fail(error: Exception | str, code: int) -> int:
+    print(f"error: {escaped(str(error))}", file=sys.stderr)
     return code
+
+
+def _close_stdout() -> None:
+    """Keep the interpreter's last flush from failing: nobody reads on, or nothing more can be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

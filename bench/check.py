@@ -9,16 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from bench import matrix, runs
-from bench.suite import Result, judged, read_verdicts, script_of
+from bench.suite import Result, judged, read_scripts, read_verdicts, script_of
+from bench.text import LONGEST_PROSE, plain
 from engines import journal, registry
 from engines.errors import CorruptRun
 from semantics.catalogue import find
-from semantics.errors import UnknownName, did_you_mean
+from semantics.errors import UnknownName
 from semantics.expectation import Expectation
 from semantics.history import History, NotRun, Refused, Restarted, Scaled, Sent, Undecided
 from semantics.pipeline import sources
@@ -38,6 +36,8 @@ class Checked:
     """Engine -> expectation id -> its cell, judged now."""
     differences: tuple[str, ...]
     """Sentences: verdicts that are not as recorded, and files that are not as they were when the run ended."""
+    seal_lacks: str = ""
+    """What the seal of the run does not cover; empty if it covers all."""
 
     @property
     def exit_code(self) -> int:
@@ -51,12 +51,14 @@ def main(folder: Path) -> int:
     try:
         checked = check(folder)
     except CorruptRun as error:
-        print(f"corrupt: {error}")
+        _say(f"corrupt run: {error}")
         return 1
     for name, column in checked.results.items():
-        print(f"{name}: {matrix.counts(cell.verdict for cell in column.values())}")
+        _say(f"{name}: {matrix.counts(cell.verdict for cell in column.values())}")
+    if checked.seal_lacks:
+        _say(f"{checked.seal_lacks}: what was altered there cannot be told")
     for line in checked.differences:
-        print(f"differs: {line}")
+        _say(f"differs: {line}")
     cells = sum(map(len, checked.results.values()))
     if not cells and not checked.differences:
         print("No expectation was played in this run: there is nothing to judge.")
@@ -65,11 +67,16 @@ def main(folder: Path) -> int:
     return checked.exit_code
 
 
+def _say(line: str) -> None:
+    """Print a line that may hold text of the run folder."""
+    print(plain(line, LONGEST_PROSE))
+
+
 def check(folder: Path) -> Checked:
     """Judge every history of the run folder again, and compare. Raises `CorruptRun`, `UnknownName`."""
-    about = manifest(folder)
+    about = runs.manifest(folder)
     differences, unjudged = runs.unsealed(folder, about), list[str]()
-    recorded, played = read_verdicts(folder), scripts(folder)
+    recorded, played = read_verdicts(folder), read_scripts(folder)
     results: dict[str, dict[str, Result]] = {name: {} for name in recorded}
     met: set[tuple[str, str]] = set()
     for history in histories(folder):
@@ -92,45 +99,19 @@ def check(folder: Path) -> Checked:
         elif not _same(before, result.verdict):
             differences.append(f"{' '.join(cell)}: {_difference(before, result.verdict)}")
     if unjudged:
-        ended = "it did not come to its end" if about.get("status") != "complete" else "verdicts are missing"
+        ended = "it did not come to its end" if about["status"] != "complete" else "verdicts are missing"
         differences.append(f"{ended}: played, but never judged: {', '.join(unjudged)}")
     gone = [(name, id) for name, column in recorded.items() for id in column if (name, id) not in met]
     differences += [f"{name} {id}: a verdict was recorded, but its history is gone" for name, id in gone]
-    return Checked(results=results, differences=tuple(differences))
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """Return run.json. Raises `UnknownName` if there is no such folder, `CorruptRun` if it cannot be read."""
-    if not (folder / "run.json").is_file():
-        known = [path.name for path in folder.parent.glob("*") if (path / "run.json").is_file()]
-        raise UnknownName(f"No run folder {folder}: it has no run.json.{did_you_mean(folder.name, known)}")
-    try:
-        read: dict[str, Any] = msgspec.json.decode((folder / "run.json").read_bytes(), type=dict[str, Any])
-    except msgspec.MsgspecError as error:
-        raise CorruptRun(f"{folder / 'run.json'}: {error}.") from error
-    return read
+    return Checked(results=results, differences=tuple(differences), seal_lacks=runs.seal_lacks(about))
 
 
 def histories(folder: Path) -> list[History]:
     """Return the histories of a run; none if no expectation was played. Raises `CorruptRun` with the line."""
-    return journal.read(folder / HISTORY) if (folder / HISTORY).is_file() else []
-
-
-def records(folder: Path, name: str) -> list[dict[str, Any]]:
-    """Return the records of `<name>.jsonl`, none if there is no such file. Raises `CorruptRun` with the line."""
-    path = folder / f"{name}.jsonl"
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.is_file() else (), 1):
-        try:
-            found.append(msgspec.json.decode(line, type=dict[str, Any]))
-        except msgspec.MsgspecError as error:
-            raise CorruptRun(f"{path.name}, line {number}: {error}.") from error
-    return found
-
-
-def scripts(folder: Path) -> dict[tuple[str, str], list[str]]:
-    """Return the script that was played, by engine and expectation, where the verdicts hold it."""
-    return {(r["engine"], r["expectation"]): r["script"] for r in records(folder, "verdicts") if "script" in r}
+    try:
+        return journal.read(folder / HISTORY)
+    except FileNotFoundError:
+        return []
 
 
 def flaw(expectation: Expectation, history: History, played: list[str] | None) -> str:

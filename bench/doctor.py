@@ -6,6 +6,7 @@ import platform
 import resource
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ def checks() -> list[Check]:
         _memory(),
         _disk(cache_dir("jars"), "the cache"),
         _disk(Path.cwd(), "the run folders"),
+        _disk(Path(tempfile.gettempdir()), "topics and state"),
         _files(),
         _asked("ports", lambda: f"{', '.join(map(str, free_ports(3)))} of 127.0.0.1 are free"),
         *_engines(),
@@ -86,7 +88,9 @@ def _memory() -> Check:
 
 def _disk(path: Path, use: str) -> Check:
     free = shutil.disk_usage(path).free / 2**30
-    remedy = f"Make room: {use} want {DISK_GIB} GiB. WEIR_CACHE moves the cache, --output the run folders."
+    remedy = (
+        f"Make room: {use} want {DISK_GIB} GiB. WEIR_CACHE moves the cache, --output the run folders, TMPDIR the rest."
+    )
     return Check(f"disk for {use}", free >= DISK_GIB, f"{free:.0f} GiB free at {path}", remedy)
 
 

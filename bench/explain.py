@@ -9,10 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.check import histories, manifest
+from bench.check import histories
 from bench.foretold import foretell
+from bench.runs import manifest
 from bench.story import Scene, Story, tell
 from bench.suite import judged
+from bench.text import LONGEST_PROSE, plain
 from bench.words import describe
 from engines import registry
 from engines.contract import Declaration
@@ -35,12 +37,13 @@ def main(id: str, name: str, *, run: Path | None, output: Path) -> int:
     else:
         verdict = judged(expectation, name, declaration, history).verdict
         says = verdict.value.value
-    print("\n".join(lines(tell(expectation, name, declaration, verdict, history), says)))
+    for line in lines(tell(expectation, name, declaration, verdict, history), says):
+        print(plain(line, LONGEST_PROSE))
     print()
     if folder is None:
         print(f"observed: no run in {output} holds this cell; the verdict is predicted from the declaration")
     else:
-        print(f"observed in {folder}")
+        print(plain(f"observed in {folder}", LONGEST_PROSE))
     return 0
 
 
@@ -64,7 +67,7 @@ def newest(output: Path, name: str, expectation: Expectation) -> tuple[Path | No
         except UnknownName:
             continue
         except CorruptRun as error:
-            print(f"passed over {folder.name}: {error}", file=sys.stderr)
+            print(plain(f"passed over {folder.name}: {error}", LONGEST_PROSE), file=sys.stderr)
     return None, None
 
 
@@ -132,7 +135,7 @@ def _why(story: Story) -> Iterator[str]:
         yield "  The fewest rules whose return to the contract would give what is demanded:"
     else:
         yield story.verdict.value.value if story.played else f"predicted: {story.verdict.value.value}"
-        yield f"  {story.verdict.reason}"
+        yield from (f"  {line}" for line in story.verdict.reason.split("\n"))
     for number, found in enumerate(story.reasons):
         if number:
             yield "  or, which does so as well:"

@@ -18,8 +18,9 @@ from engines import registry
 from engines.broker.kraft import open_broker
 from engines.broker.log import KafkaLog
 from engines.contract import Log
-from engines.errors import BrokerUnavailable
+from engines.errors import BrokerUnavailable, EnvironmentNotReady
 from semantics.checkers.delivery import Outcome
+from semantics.errors import WeirError
 
 EXIT = {Outcome.RIGHT: 0, Outcome.WRONG: 1, Outcome.UNDECIDED: 3}
 
@@ -77,11 +78,18 @@ def begin(plan: Plan) -> runs.Run:
 
 @contextmanager
 def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[Log]:
-    """Give a log on the user's broker, or on an embedded one that goes with it. Raises `BrokerUnavailable`."""
+    """Give a log on the user's broker, or on an embedded one that goes with it. Raises `BrokerUnavailable`.
+
+    A run folder in which nothing ran is discarded; what a broker of ours logged as it failed is kept.
+    """
     say("starting the embedded broker" if broker is None else "asking the broker")
-    with open_broker(broker, logs=run.logs) as running, KafkaLog(running.bootstrap) as log:
-        run.manifest["versions"]["kafka"] = running.version
-        yield log
+    try:
+        with open_broker(broker, logs=run.logs) as running, KafkaLog(running.bootstrap) as log:
+            run.manifest["versions"]["kafka"] = running.version
+            yield log
+    except (WeirError, OSError) as error:
+        run.discard(logs=isinstance(error, EnvironmentNotReady))
+        raise
 
 
 async def benchmark(plan: Plan, run: runs.Run, log: Log, say: Say) -> Benchmark:

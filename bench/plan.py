@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import registry
+from engines.broker.address import WANTED, is_address
 from engines.errors import EnvironmentNotReady
 from scenarios import user
 from scenarios.running_count import SCENARIO as RUNNING_COUNT
@@ -80,8 +81,7 @@ class Plan:
             )
         if self.seed < 0:
             raise InvalidPlan(f"--seed is zero or more, not {self.seed}.")
-        if self.broker is not None:
-            _check_address(self.broker)
+        check_address(self.broker)
         events, most = self.rate * (self.duration_s + (self.warmup_s or 0)), MOST_BYTES // self._event_bytes
         if events > most:
             raise InvalidPlan(
@@ -136,8 +136,7 @@ def due_us(due_ns: NDArray[np.int64]) -> array[int]:
     return array("q", (due_ns // 1000).tobytes())
 
 
-def _check_address(address: str) -> None:
-    # The address may hold a password by mistake, so it is not repeated.
-    host, _, port = address.rpartition(":")
-    if not host or "@" in address or "/" in address or not (port.isdecimal() and 0 < int(port) < 65536):
-        raise InvalidPlan("--broker is HOST:PORT, such as 127.0.0.1:9092, without a user, password or path.")
+def check_address(broker: str | None) -> None:
+    """Raise `InvalidPlan`, without the address, if it is none."""
+    if broker is not None and not is_address(broker):
+        raise InvalidPlan(f"--broker is {WANTED}.")

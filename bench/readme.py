@@ -13,16 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from bench import matrix, recorded
+from bench import matrix, recorded, runs
 from bench.check import histories
 from bench.plan import SCENARIOS
 from bench.story import RECONSTRUCTED
 from bench.suite import read_verdicts
+from bench.text import escaped, plain
 from engines import registry
 from engines.errors import CorruptRun
-from semantics.errors import WeirError
+from semantics.errors import UnknownName, WeirError
 from semantics.history import Struck
 from semantics.verdict import Verdict
 
@@ -56,13 +55,13 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
     measured: dict[str, None] = {}
     for folder in folders:
         try:
-            manifests.append(msgspec.json.decode((folder / "run.json").read_bytes()))
-            path = folder / "bench.jsonl"
-            if path.exists():
-                benched += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
-                measured[_commit(manifests[-1])] = None
-        except (OSError, msgspec.MsgspecError) as error:
-            raise CorruptRun(f"{folder} is no run folder: {error}.") from error
+            manifests.append(runs.manifest(folder))
+        except UnknownName as error:
+            raise CorruptRun(f"{folder} is no run folder: it has no run.json.") from error
+        found = runs.records(folder, "bench", dict[str, Any])
+        benched += found
+        if found:
+            measured[_commit(manifests[-1])] = None
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
             commits.setdefault(engine, {}).update(dict.fromkeys(column, _commit(manifests[-1])))
@@ -100,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
         Path("docs", "results.md").write_text(whole)
         recorded.save(recorded.record(folders))
     except WeirError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escaped(str(error))}", file=sys.stderr)
         return 1
     return 0
 
@@ -147,7 +146,7 @@ def _counts(cells: matrix.Cells) -> str:
 
 
 def _list(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {line}" for line in lines)
+    return "\n".join(f"- {plain(line, len(line))}" for line in lines)
 
 
 def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
@@ -172,13 +171,13 @@ def _table(name: str, benched: Sequence[dict[str, Any]], asked: dict[str, Any]) 
             continue
         figures = result["figures"]
         if figures is None:
-            lines.append(f"| {result['title']} | {result['outcome']}: no figures |" + " |" * 9)
+            lines.append(f"| {plain(result['title'])} | {plain(result['outcome'])}: no figures |" + " |" * 9)
             continue
         latency, state = figures["latency_ns"], figures["state"]
         speed = [_number(latency[p], 1e6) for p in ("p50", "p90", "p99", "max")]
         sizes = [_number(state[size], 1024, " KiB") for size in ("live_bytes", "disk_bytes", "restore_bytes")]
         cells = [*speed, _number(figures["cpu_s_per_million"], 1), _number(state["rows"], 1), *sizes]
-        lines.append(f"| {result['title']} | {result['outcome']} | {' | '.join(cells)} |")
+        lines.append(f"| {plain(result['title'])} | {plain(result['outcome'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from bench.check import manifest, scripts
-from bench.suite import read_verdicts, script_of
-from engines import registry
+from bench.runs import manifest
+from bench.suite import read_scripts, read_verdicts, script_of
+from engines import files, registry
 from engines.errors import CorruptRun
 from semantics.expectation import Expectation
 from semantics.verdict import Value
@@ -51,7 +51,7 @@ def record(folders: Sequence[Path]) -> Recorded:
     about: list[Mapping[str, Any]] = []
     for folder in folders:
         about.append(manifest(folder))
-        played = scripts(folder)
+        played = read_scripts(folder)
         for engine, column in read_verdicts(folder).items():
             if not registry.get(engine)[0].needs_broker:
                 continue  # The oracle compared with itself is no evidence.
@@ -67,9 +67,9 @@ def record(folders: Sequence[Path]) -> Recorded:
 def load(path: Path = FILE) -> Recorded:
     """Read the file. Raises `CorruptRun`."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Recorded)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CorruptRun(f"{path} cannot be read: {error}. Write it with `make readme RUNS=...`.") from error
+        return files.decode(files.read(path), Recorded, str(path))
+    except (FileNotFoundError, CorruptRun) as error:
+        raise CorruptRun(f"{error} Write it with `make readme RUNS=...`.") from error
 
 
 def save(recorded: Recorded, path: Path = FILE) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 
 from bench.measure import open_log
-from bench.plan import InvalidPlan
+from bench.plan import InvalidPlan, check_address
 from bench.runs import Run, create
 from engines import registry
 from engines.contract import (
@@ -189,6 +189,7 @@ def main(name: str, *, kills: int, workers: int, broker: str | None, output: Pat
     declared = engine.declaration(variant)
     if workers > 1 and declared.takeover.support is not Support.NATIVE:
         raise InvalidPlan(f"{name} has no workers to choose the number of: {declared.takeover.reason}.")
+    check_address(broker)
     asked = {"command": "soak", "engine": name, "kills": kills, "workers": workers}
     run = create(output, asked, seed=seed)
     with open_log(broker, run, say) as log:

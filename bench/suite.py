@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from bench.runs import Run
+from bench.runs import Run, records
 from engines import registry
 from engines.contract import Declaration, Engine, Log
-from engines.errors import CorruptRun
 from engines.journal import Journal
 from engines.memory import MemoryLog
 from engines.player import Player
@@ -22,7 +22,7 @@ from semantics.expectation import Expectation
 from semantics.history import History
 from semantics.notation import print_step
 from semantics.timeline import partitions
-from semantics.verdict import Verdict, judge
+from semantics.verdict import Value, Verdict, judge
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +33,19 @@ class Result:
     engine: str
     history: History
     verdict: Verdict
+
+
+class _Line(msgspec.Struct):
+    """The shape of a line of verdicts.jsonl."""
+
+    engine: str
+    expectation: str
+    verdict: Value
+    reason: str
+    rules: tuple[tuple[str, ...], ...] = ()
+    step: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    script: list[str] | None = None
+    again: str = ""
 
 
 class Suite:
@@ -92,15 +105,16 @@ def versions(engine: Engine, variant: str) -> str:
 def read_verdicts(folder: Path) -> dict[str, dict[str, Verdict]]:
     """Return the verdicts of a run folder, engine by engine. Raises `CorruptRun` with the line that cannot be read."""
     cells: dict[str, dict[str, Verdict]] = {}
-    path = folder / "verdicts.jsonl"
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
-        try:
-            fields = msgspec.json.decode(line)
-            verdict = msgspec.convert(fields | {"value": fields["verdict"]}, Verdict)
-            cells.setdefault(fields["engine"], {})[fields["expectation"]] = verdict
-        except (msgspec.MsgspecError, KeyError, TypeError) as error:
-            raise CorruptRun(f"{path}, line {number}: {error}.") from error
+    for line in records(folder, "verdicts", _Line):
+        verdict = Verdict(value=line.verdict, reason=line.reason, rules=line.rules, step=line.step, again=line.again)
+        cells.setdefault(line.engine, {})[line.expectation] = verdict
     return cells
+
+
+def read_scripts(folder: Path) -> dict[tuple[str, str], list[str]]:
+    """Return the script that was played, by engine and expectation, where the verdicts hold it. Raises `CorruptRun`."""
+    lines = records(folder, "verdicts", _Line)
+    return {(line.engine, line.expectation): line.script for line in lines if line.script is not None}
 
 
 def _record(result: Result) -> dict[str, object]:

@@ -14,8 +14,13 @@ def cache_dir(name: str) -> Path:
     Raises `EnvironmentNotReady` if that cannot be.
     """
     chosen = os.environ.get("WEIR_CACHE")
-    base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir"
-    path = base.expanduser().absolute() / name
+    try:
+        base = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "weir"
+        path = base.expanduser().absolute() / name
+    except RuntimeError as error:
+        raise EnvironmentNotReady(
+            "No place for the cache: no home folder is known. Set WEIR_CACHE to a folder that can be written."
+        ) from error
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -9,6 +9,10 @@ class EnvironmentNotReady(WeirError):
     """Something that Weir needs is missing on this machine; the message holds the command that fixes it."""
 
 
+class DiskFull(WeirError):
+    """A file cannot be written: disk full, quota used up, size limit reached. The message names the file."""
+
+
 class UnsupportedPipeline(WeirError):
     """The engine itself refused a pipeline before reading. `error` is its own class of error."""
 

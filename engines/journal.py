@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from engines import files
 from engines.errors import CorruptRun
 from semantics import history, rows
 from semantics.history import Entry, History
@@ -23,38 +25,47 @@ class Journal:
     """Appends the entries of many histories to one file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+        self._path = path
+        # Without a buffer: what a full disk has refused must not be tried again at the end.
+        self._file = path.open("ab", buffering=0)
 
     def write(self, engine: str, expectation: str, entries: list[Entry]) -> None:
-        """Append entries of one history, and hand them to the operating system."""
-        for entry in entries:
-            head = {"schema": SCHEMA, "engine": engine, "expectation": expectation, "entry": type(entry).__name__}
-            self._file.write(msgspec.json.encode(head | _plain(entry)) + b"\n")
-        self._file.flush()
+        """Append entries of one history, and hand them to the operating system. Raises `DiskFull`."""
+        head = {"schema": SCHEMA, "engine": engine, "expectation": expectation}
+        told = [head | {"entry": type(entry).__name__} | _plain(entry) for entry in entries]
+        left = b"".join(msgspec.json.encode(entry) + b"\n" for entry in told)
+        with files.writing(self._path):
+            while left:
+                left = left[self._file.write(left) :]
 
     def close(self) -> None:
         self._file.close()
 
 
 def read(path: Path) -> list[History]:
-    """Read all histories of a file back, in order of first appearance. Raises `CorruptRun` with the line's number."""
+    """Read all histories of a file back, in order of first appearance.
+
+    Raises `CorruptRun` with the line's number, `FileNotFoundError`.
+    """
     found: dict[tuple[str, str], list[Entry]] = {}
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.endswith(b"\n"):
-                break  # We died while we wrote it.
-            try:
-                fields = msgspec.json.decode(line)
-                if fields.pop("schema") != SCHEMA:
-                    raise CorruptRun(f"{path.name}, line {number}: another schema than {SCHEMA}.")
-                name = fields.pop("engine"), fields.pop("expectation")
-                entry = _entry(fields)
-            except (msgspec.MsgspecError, AttributeError, KeyError, TypeError) as error:
-                raise CorruptRun(f"{path.name}, line {number}: {error}.") from error
-            if isinstance(entry, history.Again):
-                found[name] = [entry]
-            else:
-                found.setdefault(name, []).append(entry)
+    for number, line in enumerate(files.read(path).splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            break  # We died while we wrote it.
+        where = f"{path.name}, line {number}"
+        fields = files.decode(line, dict[str, Any], where)
+        try:
+            if fields.pop("schema") != SCHEMA:
+                raise CorruptRun(f"{where}: another schema than {SCHEMA}.")
+            name = _text(fields.pop("engine")), _text(fields.pop("expectation"))
+            entry = _entry(fields)
+        except KeyError as error:
+            raise CorruptRun(f"{where}: {error} is missing or unknown.") from error
+        except (ValueError, AttributeError, TypeError) as error:
+            raise CorruptRun(f"{where}: {error}.") from error
+        if isinstance(entry, history.Again):
+            found[name] = [entry]
+        else:
+            found.setdefault(name, []).append(entry)
     return [History(expectation, engine, tuple(entries)) for (engine, expectation), entries in found.items()]
 
 
@@ -67,18 +78,29 @@ def _plain(value: Any) -> Any:
 
 def _entry(fields: dict[str, Any]) -> Entry:
     kind = _ENTRIES[fields.pop("entry")]
-    if not isinstance(fields.get("step", 0), int):
-        raise TypeError(f"a step is a number, not {fields['step']!r}")
-    if "row" in fields:
-        fields["row"] = _row(fields["row"])
-    if "rows" in fields:
-        fields["rows"] = tuple(_row(row) for row in fields["rows"])
-    if "letters" in fields:
-        fields["letters"] = tuple(history.Letter(**letter) for letter in fields["letters"])
-    if "killed" in fields:
-        fields["killed"] = tuple(fields["killed"])
-    entry: Entry = kind(**fields)
+    shape = _shape(kind)
+    entry: Entry = kind(**{name: _value(name, value, shape[name]) for name, value in fields.items()})
     return entry
+
+
+def _value(name: str, value: Any, shape: Any) -> Any:
+    match name:
+        case "row":
+            return _row(value)
+        case "rows":
+            return tuple(map(_row, value))
+        case _:
+            return msgspec.convert(value, shape)
+
+
+@functools.cache
+def _shape(kind: type) -> dict[str, Any]:
+    """Return the types of an entry's fields."""
+    return typing.get_type_hints(kind)
+
+
+def _text(value: Any) -> str:
+    return msgspec.convert(value, str)
 
 
 def _row(fields: dict[str, Any]) -> rows.Row:

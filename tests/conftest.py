@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from engines import registry
+from engines.broker.address import WANTED, is_address
 from engines.spark.cluster import MASTER
 from semantics.errors import WeirError
 
@@ -40,7 +41,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an engine that is asked for and cannot run: it must not look like a pass."""
+    """Refuse a broker's address that is none, and an engine that is asked for and cannot run."""
+    broker = config.getoption("--broker")
+    if broker is not None and not is_address(broker):
+        raise pytest.UsageError(f"--broker is {WANTED}.")
     if config.getoption("--spark-master"):
         os.environ[MASTER] = config.getoption("--spark-master")
     try:

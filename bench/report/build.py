@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import matrix
-from bench.check import flaw, histories, manifest, records, scripts
+import msgspec
+
+from bench import matrix, runs
+from bench.check import flaw, histories
 from bench.explain import lines
 from bench.report import charts, page, timeline
+from bench.report.charts import Benched, Figures
 from bench.report.picture import Picture
 from bench.story import Reason, Story, tell
-from bench.suite import read_verdicts
+from bench.suite import read_scripts, read_verdicts
 from bench.words import describe
 from engines import registry
 from engines.contract import Declaration
@@ -103,6 +106,13 @@ class Why:
     ids: tuple[str, ...]
 
 
+class _Control(msgspec.Struct):
+    """The shape of a line of controls.jsonl."""
+
+    engine: str
+    caught_by: list[str]
+
+
 def render(folder: Path) -> bytes:
     """Return the page of a run, UTF-8. Raises `UnknownName` if there is no such run, `CorruptRun`."""
     built = _view(folder)
@@ -114,14 +124,16 @@ def render(folder: Path) -> bytes:
 
 def _view(folder: Path) -> dict[str, Any]:
     """Return everything that the template shows."""
-    about = manifest(folder)
+    about = runs.manifest(folder)
     verdicts = read_verdicts(folder)
     cells = _Cells(folder, verdicts)
     entries = [_entry(expectation, cells, verdicts) for expectation in _played(verdicts)]
-    benched = records(folder, "bench")
+    benched = runs.records(folder, "bench", Benched)
     return {
         "run": folder.resolve().name,
         "about": about,
+        "altered": runs.unsealed(folder, about),
+        "seal_lacks": runs.seal_lacks(about),
         "summary": tuple(_summary(verdicts)),
         "bias": matrix.BIAS.replace("`", ""),
         "columns": [_column(name, verdicts[name], cells.titles[name], about) for name in verdicts],
@@ -131,7 +143,7 @@ def _view(folder: Path) -> dict[str, Any]:
         "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
         "benched": benched,
         "charts": _charts(benched),
-        "controls": [(record["engine"], len(record["caught_by"])) for record in records(folder, "controls")],
+        "controls": [(each.engine, len(each.caught_by)) for each in runs.records(folder, "controls", _Control)],
         "left_out": tuple(_left_out(verdicts)),
         "drawings": True,
     }
@@ -142,7 +154,7 @@ class _Cells:
 
     def __init__(self, folder: Path, verdicts: Mapping[str, Mapping[str, Verdict]]) -> None:
         self.seen = {(history.engine, history.expectation): history for history in histories(folder)}
-        self.scripts = scripts(folder)
+        self.scripts = read_scripts(folder)
         self.declared: dict[str, Declaration | None] = {name: _declaration(name) for name in verdicts}
         self.titles = {name: declared.title if declared else name for name, declared in self.declared.items()}
 
@@ -252,12 +264,12 @@ def _whys(entries: Sequence[Entry], titles: Mapping[str, str]) -> list[Why]:
     return whys
 
 
-def _charts(benched: Sequence[Mapping[str, Any]]) -> list[tuple[str, Picture, Picture]]:
+def _charts(benched: Sequence[Benched]) -> list[tuple[str, Picture, Picture]]:
     """Return each scenario's name with its latencies and state sizes."""
-    measured: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    measured: dict[str, list[tuple[str, Figures]]] = defaultdict(list)
     for record in benched:
-        if record["figures"] is not None:
-            measured[record.get("scenario", "")].append(record)
+        if record.figures is not None:
+            measured[record.scenario].append((record.engine, record.figures))
     return [(scenario, charts.latency(results), charts.state(results)) for scenario, results in measured.items()]
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.memory import Memory
 from bench.report.picture import Box, Dot, Picture, Text, Track
-from bench.report.text import plain, safe
+from bench.text import plain, safe
 
 
 def render(view: Mapping[str, Any]) -> bytes:
@@ -26,7 +25,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "told": _told, "resident": _resident}
+    environment.filters |= {"plain": plain, "told": _told}
     for kind in (Box, Dot, Picture, Text, Track):
         environment.tests[kind.__name__.lower()] = lambda shape, kind=kind: isinstance(shape, kind)
     return environment
@@ -38,10 +37,13 @@ def _told(value: Any) -> str:
         case None:
             return "as declared"
         case list():
-            return ", ".join(map(str, value))
+            return ", ".join(map(_shown, value))
         case _:
-            return str(value)
+            return _shown(value)
 
 
-def _resident(memory: Mapping[str, Any] | None) -> str:
-    return "not recorded" if memory is None else str(Memory(**memory))
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except (RecursionError, ValueError):
+        return "too deep or too long to show"

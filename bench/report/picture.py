@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from bench.report.text import plain
+from bench.text import plain
 
 LETTER = 7.3
 """Width of a letter in pixels, in the pictures' fixed-width type of 12 pixels."""

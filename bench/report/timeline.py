@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bench.report.picture import Box, Dot, Picture, Shape, Text, Track, width
-from bench.report.text import plain
 from bench.story import Figure, Line, Scene, Story
+from bench.text import plain
 from semantics.notation import print_event, print_time
 from semantics.rows import EventRow, PairRow, Ref, Row, ValueRow, WindowRow
 from semantics.timeline import Event, Flush, Raw, Send

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import time
@@ -19,16 +20,21 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from engines import jars, java
+from engines.broker.address import WANTED, is_address
 from engines.broker.link import Link
 from engines.broker.log import KafkaLog
 from engines.contract import Message
-from engines.errors import BrokerUnavailable, Deadline, EngineFailed, EnvironmentNotReady
+from engines.errors import BrokerUnavailable, Deadline, DiskFull, EngineFailed, EnvironmentNotReady
 from engines.process import Child, remove_dir, scratch_dir
 
 START_WITHIN = timedelta(seconds=60)
 """A cold start takes 3 s, on a machine under load 10 s."""
 STOP_WITHIN = timedelta(seconds=10)
 """A clean stop takes about 1 s; the data goes with it, so nothing is lost by a SIGKILL."""
+ROOM_BYTES = 64 << 20
+"""Free room for the data at the start: a small run fills 8 MB, so less than this is soon full."""
+FULL_BYTES = 1 << 20
+"""Less free room than this is a full disk: the broker needs more for its next segment."""
 ANSWER_WITHIN = timedelta(seconds=5)
 """How long someone else's broker may take to say who it is."""
 
@@ -113,6 +119,8 @@ class Broker:
         logs.mkdir(parents=True, exist_ok=True)
         self._dir = scratch_dir("broker")
         try:
+            if shutil.disk_usage(self._dir).free < ROOM_BYTES:
+                raise self._full("The broker was not started")
             self._child, self.bootstrap = self._start_on_free_ports()
         except BaseException:
             remove_dir(self._dir)
@@ -148,7 +156,17 @@ class Broker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        died = not self._child.alive() and not self._child.gone
+        full = self._full("The broker ended") if died and shutil.disk_usage(self._dir).free < FULL_BYTES else None
         self.close()
+        if full:
+            raise full from error
+
+    def _full(self, what: str) -> DiskFull:
+        free = shutil.disk_usage(self._dir).free >> 10
+        return DiskFull(
+            f"{what}: {self._dir.parent} has {free} KiB left. Make room there, or name another folder by TMPDIR."
+        )
 
     def _start_on_free_ports(self) -> tuple[Child, str]:
         """Start, once more if someone took a port between our finding it free and the broker's binding it."""
@@ -225,10 +243,8 @@ class ExternalBroker:
     version = "external"
 
     def __init__(self, bootstrap: str) -> None:
-        if not re.fullmatch(r"[^\s:,]+:\d{1,5}(,[^\s:,]+:\d{1,5})*", bootstrap):
-            raise BrokerUnavailable(
-                f"{bootstrap!r} is no broker address; write HOST:PORT, several with commas between."
-            )
+        if not is_address(bootstrap):
+            raise BrokerUnavailable(f"That is no broker address: write {WANTED}.")
         self.bootstrap = bootstrap
         Link(bootstrap).meet(ANSWER_WITHIN)
 

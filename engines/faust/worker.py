@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from engines.errors import EngineFailed
 from engines.faust import guard, plan, writer
 from engines.faust.books import Standing
 from engines.faust.runtime import Runtime
-from engines.faust.task import Task
+from engines.faust.task import FATAL_EXIT, Task
 from semantics.timeline import CrashPoint
 
 COLLECT_EVERY_S = 5.0
@@ -138,4 +139,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        # Faust's worker has one code for every error: 1.
+        sys.exit(FATAL_EXIT if ended.code else 0)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(FATAL_EXIT)

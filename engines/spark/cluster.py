@@ -62,7 +62,7 @@ def on_cluster(conf: Mapping[str, str], classpath: Sequence[Path], own: str = ""
         return dict(conf)
     address = _ADDRESS.fullmatch(master)
     if address is None:
-        raise EnvironmentNotReady(f"--spark-master is spark://HOST:PORT, not {master!r}.")
+        raise EnvironmentNotReady("--spark-master is spark://HOST:PORT, without a user or password.")
     here = _facing(address[1], int(address[2]))
     changed = {
         "spark.driver.host": here,

@@ -49,11 +49,11 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     """Return the suite with its run folder; the broker starts only when an engine needs it."""
     config = request.config
     arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
-    run = runs.create(Path("runs"), arguments, seed=0)
     logs: list[KafkaLog] = []
     if any(registry.get(name)[0].needs_broker for name in engines(config)):
-        # Asked for here and not later, so that the log closes before its broker does.
+        # Asked for here and not later, so that the log closes before its broker does, and no run begins without one.
         logs.append(KafkaLog(request.getfixturevalue("broker")))
+    run = runs.create(Path("runs"), arguments, seed=0)
     started = time.monotonic()
 
     terminal = config.pluginmanager.get_plugin("terminalreporter")
@@ -74,6 +74,8 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     played = config.stash.setdefault(_CELLS, {})
     if set(played) == set(engines(config)):
         run.close()
+    elif not played:
+        run.discard()
 
 
 @pytest.fixture
@@ -113,11 +115,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for line in matrix.deviations(cells):
         console.print(line, highlight=False, markup=False)
     try:
-        console.print(f"report: {report.write(config.stash[_RUN].path)}", highlight=False, soft_wrap=True)
+        path = report.write(config.stash[_RUN].path)
+        console.print(f"report: {path}", highlight=False, markup=False, soft_wrap=True)
     except WeirError as error:
         # The verdicts stand without it; nobody shall lose a suite's results to a page.
         console.print(f"no report: {error}", highlight=False, markup=False)
-    console.print(f"record: {config.stash[_RUN].path}", highlight=False)
+    console.print(f"record: {config.stash[_RUN].path}", highlight=False, markup=False)
     assert isinstance(console.file, io.StringIO)
     terminalreporter.write_line("")
     terminalreporter.write(console.file.getvalue())

@@ -7,11 +7,13 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
 import signal
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -22,7 +24,7 @@ from engines import jars, java
 from engines.broker.kraft import Broker
 from engines.broker.log import KafkaLog
 from engines.contract import Message, Place
-from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EnvironmentNotReady
+from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, DiskFull, EnvironmentNotReady
 from engines.jars import Jar
 
 pytestmark = pytest.mark.integration
@@ -216,6 +218,21 @@ def test_a_broker_that_dies_is_told_by_all_at_once(tmp_path: Path) -> None:
             log.create({"u": 1})
         with pytest.raises(BrokerUnavailable):
             log.close()
+
+
+def test_a_broker_without_room_says_so_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=3 << 10)
+
+    broker = Broker(logs=tmp_path)
+    with pytest.raises(DiskFull, match=r"The broker ended: .* has 3 KiB left.*TMPDIR"), broker:  # noqa: PT012
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(broker.pid)])
+        monkeypatch.setattr(shutil, "disk_usage", full)
+        KafkaLog(broker.bootstrap).create({"t": 1})
+    with pytest.raises(DiskFull, match=r"The broker was not started: .* has 3 KiB left.*TMPDIR"):
+        Broker(logs=tmp_path)
 
 
 def test_jars_come_from_a_mirror_and_only_as_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

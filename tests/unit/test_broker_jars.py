@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,13 @@ def test_the_lock_names_broker_and_connector_exactly() -> None:
     assert {"kafka_2.13-4.3.1.jar", "slf4j-api-1.7.36.jar", "slf4j-simple-1.7.36.jar"} <= {jar.file for jar in broker}
     assert {jar.file for jar in spark} == {
         "spark-sql-kafka-0-10_2.13-4.2.0.jar",
-        "spark-token-provider-kafka-0-10_2.13-4.0.0.jar",
+        "spark-token-provider-kafka-0-10_2.13-4.2.0.jar",
         "kafka-clients-3.9.2.jar",
         "commons-pool2-2.13.1.jar",
     }
+    with (jars.LOCK.parents[1] / "pyproject.toml").open("rb") as file:
+        pinned = tomllib.load(file)["project"]["optional-dependencies"]["spark"]
+    assert [f"pyspark=={jar.version}" for jar in spark if jar.group == "org.apache.spark"] == pinned * 2
     for section in (broker, spark):
         assert len({jar.file for jar in section}) == len(section)
         assert all(len(jar.sha256) == 64 and jar.size_bytes > 0 for jar in section)
@@ -82,4 +86,12 @@ def test_a_cache_that_cannot_be_is_told_with_the_way_out(tmp_path: Path, monkeyp
     (tmp_path / "file").touch()
     monkeypatch.setenv("WEIR_CACHE", str(tmp_path / "file"))
     with pytest.raises(EnvironmentNotReady, match="Set WEIR_CACHE to a folder"):
+        cache_dir("jars")
+
+
+def test_a_user_without_a_home_is_told_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WEIR_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)  # No passwd entry has it.
+    with pytest.raises(EnvironmentNotReady, match=r"no home folder is known\. Set WEIR_CACHE to a folder"):
         cache_dir("jars")

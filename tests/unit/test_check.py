@@ -133,6 +133,33 @@ def test_another_script_than_the_one_played_is_not_judged(folder: Path) -> None:
     assert any("another script" in line for line in checked.differences)
 
 
+def test_an_altered_manifest_is_found_by_check_and_report(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(folder)]) == 0
+    assert b'class="altered"' not in (folder / "report.html").read_bytes()
+    path = folder / "run.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed": 1', b'"seed": 2'))
+    capsys.readouterr()
+    assert main(["check", str(folder)]) == 1
+    assert "differs: run.json was altered after the run had ended" in capsys.readouterr().out
+    assert main(["report", str(folder)]) == 1
+    told = capsys.readouterr()
+    assert told.err == "run.json was altered after the run had ended\n"
+    assert told.out == f"{folder / 'report.html'}\n"
+    band = (folder / "report.html").read_text().partition('<div class="altered" role="alert">')[2]
+    assert "<li>run.json was altered after the run had ended</li>" in band
+
+
+def test_a_run_of_an_older_version_stays_readable(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "run.json"
+    manifest = msgspec.json.decode(path.read_bytes())
+    del manifest["sealed"]["run.json"]
+    path.write_bytes(msgspec.json.encode(manifest))
+    assert main(["check", str(folder)]) == 0
+    assert "sealed without run.json" in capsys.readouterr().out
+    assert main(["report", str(folder)]) == 0
+    assert "sealed without run.json" in (folder / "report.html").read_text()
+
+
 def test_nothing_to_judge_is_not_a_pass(tmp_path: Path) -> None:
     assert main(["check", str(runs.create(tmp_path, {}, seed=1).path)]) == 3
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.errors import CorruptRun
+from engines.errors import CorruptRun, DiskFull
 from engines.journal import Journal, read
 from semantics.history import (
     Again,
@@ -81,3 +81,12 @@ def test_says_which_line_is_damaged(tmp_path: Path, damage: bytes) -> None:
         file.write(damage + b"\n")
     with pytest.raises(CorruptRun, match="line 3"):
         read(path)
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.symlink_to("/dev/full")
+    journal = Journal(path)
+    with pytest.raises(DiskFull, match=r"history\.jsonl: No space left on device"):
+        journal.write("faust", "SW-01", ENTRIES)
+    journal.close()

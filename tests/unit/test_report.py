@@ -14,9 +14,9 @@ from bench.__main__ import main
 from bench.report import timeline
 from bench.report.build import render
 from bench.report.picture import Box, Text
-from bench.report.text import plain, safe
 from bench.story import tell
 from bench.suite import judged, script_of
+from bench.text import plain, safe
 from engines import registry
 from engines.journal import Journal
 from semantics.catalogue import find
@@ -205,6 +205,16 @@ def test_wrong_answers_have_no_figures(tmp_path: Path) -> None:
     assert "a count fell back" in told
     assert told.count("10.0 ms") == 1
     assert "not told" in told
+
+
+def test_live_bytes_of_two_engines_are_not_drawn_side_by_side(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, {}, seed=1)
+    for engine in ("one", "two"):
+        run.append("bench", RESULT | {"engine": engine})
+    told = Page(render(run.path)).text
+    assert told.count("4.0 KiB") == 2
+    assert "2.0 KiB" not in told
+    assert "Live bytes are not drawn" in " ".join(told)
 
 
 def test_a_script_that_has_changed_since_is_not_drawn(tmp_path: Path) -> None:

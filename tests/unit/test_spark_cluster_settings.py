@@ -43,8 +43,11 @@ def test_the_record_says_that_it_was_a_cluster_and_not_whose(monkeypatch: pytest
     assert declaration().versions["master"] == "standalone cluster"
 
 
-@pytest.mark.parametrize("address", ["one.example:7077", "spark://one.example", "yarn", "spark://a:1,b:2"])
+@pytest.mark.parametrize(
+    "address", ["one.example:7077", "spark://one.example", "yarn", "spark://a:1,b:2", "spark://me:canary@a:1"]
+)
 def test_what_is_no_master_is_refused_with_the_form(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MASTER, address)
-    with pytest.raises(EnvironmentNotReady, match="spark://HOST:PORT"):
+    with pytest.raises(EnvironmentNotReady, match="spark://HOST:PORT") as caught:
         on_cluster(CONF, JARS)
+    assert address not in str(caught.value)

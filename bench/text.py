@@ -1,4 +1,4 @@
-"""What may stand in a page: text without control codes, and never too much of it."""
+"""Text of a run folder for pages and terminals: without control codes, and never too much of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ _BARRED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def plain(text: str, longest: int = LONGEST) -> str:
     """Return the text on one line, control codes as escapes, cut with its length if it is longer than `longest`."""
     return _cut("".join(_escaped(char, kept="") for char in text[:longest]), len(text), longest)
+
+
+def escaped(text: str) -> str:
+    """Return the whole text, control codes as escapes. Line ends stay."""
+    return "".join(_escaped(char, kept="\n") for char in text)
 
 
 def safe(value: Any) -> Any:

@@ -56,6 +56,10 @@ class Side:
         self.rows: dict[str | None, list[Kept]] = {}
 
 
+def _by_time(row: Kept) -> tuple[bool, int]:
+    return row.time_us is not None, row.time_us or 0
+
+
 class IntervalJoin(Operator):
     """Both buffers of one task, by key."""
 
@@ -122,7 +126,8 @@ class IntervalJoin(Operator):
             return Missed()
         matchable, gone = self.matchable(event, own), False
         if matchable:
-            for partner in list(other.rows.get(event.key, ())):
+            # The contract leaves the order of one event's pairs open; a sorted store has them by the partner's time.
+            for partner in sorted(other.rows.get(event.key, ()), key=_by_time):
                 left, right = (row, partner) if is_left else (partner, row)
                 if not gone and self.pairs(event.key, left, right):
                     self.settle(left)

@@ -45,7 +45,7 @@ class Value(Enum):
     STALE = "stale"
     """As demanded, but not as declared: the declaration is wrong."""
     BROKEN = "broken"
-    """Neither as demanded nor as declared."""
+    """Neither as demanded nor as declared, or ended by the same exception in two plays."""
     UNKNOWN = "unknown"
     """Could not be decided."""
 

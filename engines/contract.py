@@ -269,7 +269,7 @@ class Settled:
     detail: str = ""
     """What went wrong, with the last lines of the log, unless settled."""
     error: str = ""
-    """The class of error with which the engine refuses."""
+    """Refused: the class of the engine's error. Failed: the exception that ended the job, "class: message"."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,14 @@ class UnsupportedPipeline(WeirError):
 
 
 class EngineFailed(WeirError):
-    """An engine's process failed or died; the message ends with the last lines of its log."""
+    """An engine's process failed or died; the message ends with the last lines of its log.
+
+    `exception`: the exception that ended it, "class: message", empty if it named none.
+    """
+
+    def __init__(self, message: str, exception: str = "") -> None:
+        super().__init__(message)
+        self.exception = exception
 
 
 class BrokerUnavailable(WeirError):

@@ -1,7 +1,8 @@
 """Plays expectations on an engine, many at a time, and returns what was observed.
 
 A wave is one deployment with one job an expectation, all scripts side by side: step 1 of all, settle, step 2 of all...
-(`engines/waves.py`). One that dies is played again one by one, so that a bad job costs only itself.
+(`engines/waves.py`). One that dies is played again one by one, so that a bad job costs only itself. A job that an
+exception ends is played once more, alone: the same exception twice is no accident.
 """
 
 from __future__ import annotations
@@ -165,7 +166,19 @@ class Player:
             self._record(parts[0], _ending(parts[0], error))
         finally:
             await asyncio.to_thread(remove_dir, scratch)
-        return parts
+        return [await self._confirmed(part, says) for part in parts]
+
+    async def _confirmed(self, part: _Part, says: str) -> _Part:
+        """Play a job once more, alone, if an exception ended it; the judge compares both exceptions."""
+        first, last = part.entries[0], part.entries[-1]
+        confirming = isinstance(first, seen.Again) and first.exception
+        if confirming or not isinstance(last, seen.Undecided) or not last.exception:
+            return part
+        id = part.expectation.id
+        self.progress(f"{says}: {id} ended with {last.exception}, playing it again alone")
+        again = seen.Again(reason=last.reason, exception=last.exception)
+        [played] = await self._wave([part.expectation], f"{says}, again", again)
+        return played
 
     def _part(self, expectation: Expectation) -> _Part:
         name = f"{self.prefix}{self.name.replace(':', '-')}-{expectation.id.lower()}-{self._deployments}"
@@ -256,7 +269,8 @@ class Player:
             if answer.status is not Status.SETTLED:
                 part.done = True
                 reason = f"{answer.status.value} in step {step + 1}: {answer.detail}"
-                self._record(part, seen.Undecided(step=step, reason=reason))
+                exception = answer.error if answer.status is Status.FAILED else ""
+                self._record(part, seen.Undecided(step=step, reason=reason, exception=exception))
                 continue
             for place in answer.ends:
                 for message in found.get(place, ()):
@@ -356,7 +370,8 @@ def _letter(part: _Part, message: Message) -> seen.Letter:
 def _ending(part: _Part, error: Exception) -> seen.Entry:
     if isinstance(error, UnsupportedPipeline):
         return seen.Refused(error=error.error, message=error.message)
-    return seen.Undecided(step=_last_step(part), reason=str(error))
+    exception = error.exception if isinstance(error, EngineFailed) else ""
+    return seen.Undecided(step=_last_step(part), reason=str(error), exception=exception)
 
 
 def _last_step(part: _Part) -> int:

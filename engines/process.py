@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from engines.errors import Deadline, EngineFailed
 from engines.warden import GONE_WITHIN_S, await_gone, group
 
 LOG_TAIL_LINES = 15
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(\S.*)", re.MULTILINE)
 # The usual soft limit of 256 or 1024 files is too low for many jobs in one process; the hard one nearly never is.
 _PRELUDE = """
 ulimit -S -n 65536 2>/dev/null || ulimit -S -n "$(ulimit -H -n)" 2>/dev/null
@@ -143,6 +145,7 @@ class Child:
         # The child waits for our word before it becomes the program: by then the warden knows it, so there is no
         # moment in which our own death could orphan it.
         with log.open("ab") as sink:
+            self._log_from = sink.tell()
             self._popen = subprocess.Popen(
                 ["/bin/sh", "-c", _PRELUDE, "sh", *argv],
                 stdin=subprocess.PIPE,
@@ -237,7 +240,7 @@ class Child:
             return
         ended = await self.terminate(within=within)
         if not ended.clean:
-            raise EngineFailed(f"{self.role} was to stop and ended {ended}.{self.log_tail()}")
+            raise EngineFailed(f"{self.role} was to stop and ended {ended}.{self.log_tail()}", self._exception())
 
     def kill(self) -> None:
         """SIGKILL the whole group, and return when it is gone. Nothing if it is gone already.
@@ -276,7 +279,7 @@ class Child:
 
     def ended(self) -> EngineFailed:
         """Wait for the process to end, and return the error that says how it did."""
-        return EngineFailed(f"{self.role} ended {_how(self._popen.wait())}.{self.log_tail()}")
+        return EngineFailed(f"{self.role} ended {_how(self._popen.wait())}.{self.log_tail()}", self._exception())
 
     def log_tail(self) -> str:
         """Return the last lines of the log, indented, for an error message."""
@@ -285,6 +288,15 @@ class Child:
         except OSError:
             return ""
         return "".join(f"\n  {line}" for line in [f"last lines of {self.log}:", *lines])
+
+    def _exception(self) -> str:
+        """Return the exception of the process's last traceback in the log; empty if a signal ended the process."""
+        code = self._popen.poll()
+        if code is None or code <= 0:
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(self._log_from)
+            return exception_in(log.read().decode(errors="replace"))
 
     def _write(self, data: bytes) -> None:
         stdin = self._popen.stdin
@@ -321,8 +333,8 @@ class Child:
         if future is None:
             return  # Whoever asked has given up.
         if "error" in answer:
-            says = f"{self.role}: {answer.get('class', 'error')}: {answer['error']}{self.log_tail()}"
-            _settle(future, EngineFailed(says))
+            exception = f"{answer.get('class', 'error')}: {answer['error']}"
+            _settle(future, EngineFailed(f"{self.role}: {exception}{self.log_tail()}", exception))
         else:
             _settle(future, answer["ok"])
 
@@ -332,6 +344,12 @@ class Child:
                 return await asyncio.wrap_future(future)
         except TimeoutError:
             raise Deadline(f"Waited {within.total_seconds():g} s for {says}.{self.log_tail()}") from None
+
+
+def exception_in(text: str) -> str:
+    """Return the exception that the last Python traceback of a text ends with, its first line; empty if none does."""
+    found = _TRACEBACK.findall(text)
+    return found[-1] if found else ""
 
 
 def _settle(future: Future[dict[str, Any]], answer: dict[str, Any] | EngineFailed) -> None:

@@ -92,6 +92,8 @@ class Undecided:
 
     step: int
     reason: str
+    exception: str = ""
+    """The exception that ended the engine, "class: message", if one did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +125,11 @@ class DeadLetters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """The shared deployment died, perhaps not by this job: it played again, alone, and what came before is void."""
+    """The deployment died: it played again, alone, and what came before is void."""
 
     reason: str
+    exception: str = ""
+    """The exception that ended this very job before; empty if a shared deployment died, perhaps not by this job."""
 
 
 Entry: TypeAlias = (

@@ -73,7 +73,8 @@ def print_event(event: Event | Raw) -> str:
     prefix = "" if event.input == "in" else f"{event.input}:"
     suffix = f"/{event.partition}" if event.partition else ""
     if isinstance(event, Raw):
-        return f"raw({prefix}{event.value!r}{suffix})"
+        value = re.sub(r"(.)\1{63,}", lambda run: f"{run[1]}…{len(run[0])} times…", repr(event.value))
+        return f"raw({prefix}{value}{suffix})"
     value = "" if event.value == 1 else f"={_print_value(event.value)}"
     return f"{prefix}{_print_key(event.key)}#{event.id}{value}@{print_time(event.time_us)}{suffix}"
 

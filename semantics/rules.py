@@ -182,7 +182,8 @@ class BadRecord(Enum):
     DEAD_LETTER = "dead-letter"
     DROP_SILENTLY = "drop-silently"
     NULL_FIELDS = "null-fields"
-    """Each field that cannot be read is null, all of them where the whole record cannot: an event like any other."""
+    """Each field that cannot be read is null, all of them where the whole record cannot: an event like any other.
+    Bytes that are not UTF-8 are read as U+FFFD."""
     FAIL = "fail"
 
 

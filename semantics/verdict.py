@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,11 @@ from semantics.pipeline import Aggregate, Emit, Pipeline
 from semantics.rows import Row, names_ids, without_ids
 from semantics.rules import CONTRACT, Rules, Sink
 from semantics.timeline import Crash, CrashPoint
+
+_OF_THE_MACHINE = re.compile(r"time.?out|timed.?out|deadline|MemoryError|OutOfMemory|No space left", re.IGNORECASE)
+"""Exceptions that a slow or full machine can raise twice: no evidence against an engine."""
+_VOLATILE = re.compile(r"\S*[\d/]\S*")
+"""Words of a message that differ between two runs of one script: offsets, ports, paths, names with a random part."""
 
 
 class Value(Enum):
@@ -39,7 +45,7 @@ class Value(Enum):
     STALE = "stale"
     """As demanded, but not as declared: the declaration is wrong."""
     BROKEN = "broken"
-    """Neither as demanded nor as declared."""
+    """Neither as demanded nor as declared, or ended by the same exception in two plays."""
     UNKNOWN = "unknown"
     """Could not be decided."""
 
@@ -81,11 +87,14 @@ def judge(expectation: Expectation, rules: Rules, history: History, *, refusal: 
     `refusal`: the declared class of error of a refusal of this pipeline; `defect`: a declared deviation that rules
     cannot express.
     """
-    again = next((entry.reason for entry in history.entries if isinstance(entry, Again)), "")
-    return replace(_judge(expectation, rules, history, refusal, defect), again=again)
+    again = next((entry for entry in history.entries if isinstance(entry, Again)), Again(reason=""))
+    return replace(_judge(expectation, rules, history, refusal, defect, again.exception), again=again.reason)
 
 
-def _judge(expectation: Expectation, rules: Rules, history: History, refusal: str, defect: str) -> Verdict:
+def _judge(
+    expectation: Expectation, rules: Rules, history: History, refusal: str, defect: str, exception: str
+) -> Verdict:
+    """Judge a history. `exception`: of an earlier play of the same script, which it ended."""
     for entry in history.entries:
         match entry:
             case NotRun(support=support, reason=reason):
@@ -94,8 +103,13 @@ def _judge(expectation: Expectation, rules: Rules, history: History, refusal: st
                 if refusal and error == refusal:
                     return Verdict(value=Value.REFUSES, reason=f"{error}: {message}")
                 return Verdict(value=Value.BROKEN, reason=f"refused, which is not declared: {error}: {message}")
+            case Undecided(step=step, exception=second) if _same_exception(exception, second):
+                reason = f"the same exception ends it each time it is played: {second}"
+                return Verdict(value=Value.BROKEN, reason=reason, step=step)
             case Undecided(step=step, reason=reason):
                 return Verdict(value=Value.UNKNOWN, reason=reason, step=step)
+    if exception:
+        return Verdict(value=Value.UNKNOWN, reason=f"an exception ended it in one of two plays: {exception}")
     if refusal:
         return Verdict(value=Value.STALE, reason=f"it ran, though a refusal with {refusal} is declared")
     hole = _hole(expectation, history)
@@ -105,6 +119,12 @@ def _judge(expectation: Expectation, rules: Rules, history: History, refusal: st
     if odd:
         return Verdict(value=Value.BROKEN, reason=odd)
     return _compare(expectation, rules, observe(expectation, history), defect)
+
+
+def _same_exception(first: str, second: str) -> bool:
+    """Return whether two plays were ended by one exception, which is none of the machine's."""
+    masked = {_VOLATILE.sub("#", exception) for exception in (first, second)}
+    return bool(first) and len(masked) == 1 and not _OF_THE_MACHINE.search(second)
 
 
 def _hole(expectation: Expectation, history: History) -> str:

@@ -24,6 +24,8 @@ class Carried(Event, gc=False, kw_only=True):
     """What stands on an internal topic: an event, or, with `n`, the end of a commit."""
 
     v: int = 0
+    t: int | None = None
+    """Beyond 64 bits too: a window's row may end after every event."""
     p: int
     w: int | None = None
     n: int | None = None

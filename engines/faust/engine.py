@@ -81,7 +81,7 @@ class FaustDeployment:
         except EngineFailed as error:
             if not all(child.alive() for child in self._crew.children):
                 raise
-            return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
+            return {job: Settled(status=Status.FAILED, detail=str(error), error=error.exception) for job in ends}
         except Deadline as error:
             return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}
         return {job: self._settled(job, books) for job in ends}

@@ -41,7 +41,7 @@ def missing() -> str:
             return f"{name} {wanted} is not installed; {REMEDY}."
         if found != wanted:
             return f"{name} is {found}, but private parts of {wanted} are used; {REMEDY}."
-    for module in ("orjson", "msgspec"):
+    for module in ("msgspec", "cramjam"):
         if find_spec(module) is None:
             return f"{module} is not installed; {REMEDY}."
     return ""

@@ -7,9 +7,10 @@ that no group is a prefix of another.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
-import orjson
+import msgspec
 
 NEVER = 1 << 63
 """A time after every event: nothing is due."""
@@ -20,6 +21,8 @@ TIME = 8
 NULL_GROUP = b"\x00"
 _SIGN = 1 << 63
 _pack = struct.Struct(">Q").pack
+_encode: Callable[[str], bytes] = msgspec.json.Encoder().encode
+"""Not `orjson.dumps`: a result of its that is kept holds a buffer of 4 kB."""
 _REMEMBERED = 200_000
 
 
@@ -49,7 +52,7 @@ def name_of(key: str | None) -> Name:
     if key is None:
         return Name(None, b"null", NULL_GROUP)
     data = key.encode()
-    return Name(data, orjson.dumps(key), b"\x01" + len(data).to_bytes(4, "big") + data)
+    return Name(data, _encode(key), b"\x01" + len(data).to_bytes(4, "big") + data)
 
 
 def group_at(data: bytes, at: int = 0) -> bytes:

@@ -33,6 +33,9 @@ from semantics.pipeline import (
 from semantics.time import us
 
 _decode = msgspec.json.Decoder(Event).decode
+_UNREADABLE = (ValueError, TypeError, RecursionError)
+"""Exceptions of the decoder: `msgspec.DecodeError` and `UnicodeDecodeError` are `ValueError`s, a tombstone (None) is a
+`TypeError`, and deep nesting a `RecursionError`."""
 
 
 class Record(Protocol):
@@ -77,7 +80,7 @@ def _all_decoded(records: Sequence[Record]) -> list[Event] | None:
     """Return the events of records; None if one cannot be read: which, and why, is found one by one."""
     try:
         return [_decode(record.value) for record in records]  # type: ignore[arg-type]
-    except (msgspec.DecodeError, TypeError):
+    except _UNREADABLE:
         return None
 
 
@@ -233,7 +236,7 @@ class Program:
         for record in records:
             try:
                 event = _decode(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
-            except (msgspec.DecodeError, TypeError):
+            except _UNREADABLE:
                 self._dead(name, record, "bad_record")
                 continue
             time = event.t

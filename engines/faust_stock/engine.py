@@ -84,7 +84,7 @@ class StockDeployment:
         except EngineFailed as error:
             if not child.alive():
                 raise
-            return {job: Settled(status=Status.FAILED, detail=str(error)) for job in ends}
+            return {job: Settled(status=Status.FAILED, detail=str(error), error=error.exception) for job in ends}
         except Deadline as error:
             return {job: Settled(status=Status.DEADLINE, detail=str(error)) for job in ends}
         # All that was sent is acknowledged, and none of it is in a transaction: it is where the log ends.

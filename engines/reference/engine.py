@@ -37,6 +37,7 @@ from engines.contract import (
     Status,
 )
 from engines.errors import UnsupportedPipeline
+from engines.process import exception_in
 from engines.reference import bugs, declaration
 from engines.reference.declaration import NO_CRASH
 from engines.wire import dead_letter, encode_row
@@ -219,7 +220,7 @@ class ReferenceDeployment:
             for name in ends:
                 work = self._works[name]
                 if work.failure:
-                    answers[name] = Settled(status=Status.FAILED, detail=work.failure)
+                    answers[name] = Settled(status=Status.FAILED, detail=work.failure, error=exception_in(work.failure))
                 elif behind(name):
                     answers[name] = Settled(status=Status.DEADLINE, detail=f"consumed only {', '.join(behind(name))}")
                 else:

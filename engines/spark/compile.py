@@ -150,8 +150,11 @@ def output_mode(pipeline: Pipeline) -> str:
 def _records(spark: SparkSession, topic: str, options: Mapping[str, str], *, strict: bool) -> DataFrame:
     records = spark.readStream.format("kafka").options(**options).option("subscribe", topic).load()
     text = sf.col("value").cast("string")
-    torn = {"columnNameOfCorruptRecord": "torn"}
-    event = sf.from_json(text, f"{EVENT_SCHEMA}, torn string", torn) if strict else sf.from_json(text, EVENT_SCHEMA)
+    event = sf.from_json(text, EVENT_SCHEMA)
+    if strict:
+        # Null where it is not UTF-8, which is a null event: from_json alone reads such bytes as U+FFFD.
+        torn = {"columnNameOfCorruptRecord": "torn"}
+        event = sf.from_json(sf.try_validate_utf8(text), f"{EVENT_SCHEMA}, torn string", torn)
     record = records.select(event.alias("e"), "offset", "partition", "value")
     fields = ("e.k", "e.i", "e.v", sf.timestamp_micros("e.t").alias("t"), sf.col("offset").alias("o"))
     own = (sf.col("partition").alias("p"), sf.col("value").alias("raw"), *(("e.torn",) if strict else ()))

@@ -100,7 +100,8 @@ _SOURCES = {
     "value_bound": f"{CATALYST}/analysis/StreamingJoinHelper.scala: getStateWatermarkFromLessThenPredicate asks that "
     "a column be of the side whose state it bounds, not that it be its event time; of all bounds the lowest counts",
     "bad_record": f"{_PULL}/23253 (SPARK-26303): by default from_json keeps what fields it can convert, and none of "
-    "malformed JSON; the others are null",
+    f"malformed JSON; the others are null; {CATALYST}/json/CreateJacksonParser.scala: utf8String decodes through a "
+    "Java reader, which puts U+FFFD for bytes that are not UTF-8",
     "null_time": f"{CATALYST}/analysis/ResolveTimeWindows.scala: TimeWindowing and SessionWindowing filter by "
     f"IsNotNull of the time column; {STATEFUL}/statefulOperators.scala: a dedup reads the time as a long, 0 for null, "
     "and no watermark predicate is true of null",

@@ -217,7 +217,7 @@ class SparkDeployment:
                 said = answer["failed"]
                 if refusal := _REFUSAL.search(said):
                     return Settled(status=Status.REFUSED, error=refusal[1], detail=said[refusal.end() :].strip())
-                return Settled(status=Status.FAILED, detail=said)
+                return Settled(status=Status.FAILED, detail=said, error=said.partition("\n")[0])
             late += answer["late"]
             duplicates += answer["duplicates"]
             dead += answer["dead"]

@@ -16,6 +16,9 @@ _RUNNING = Aggregate(Source(), emit=Emit.UPDATE)
 _T1 = b"%d" % (T0_US + 1_000_000)
 _NO_INTEGER = (b'"many"', b"true", b"1.5", b"9223372036854775808")
 _TORN = b'{"k":"a","i":"x","v":'
+_GOOD = b'{"k":"a","i":"x","v":1,"t":%s}' % _T1
+_LATIN_1 = b'{"k":"caf\xe9","i":"x","v":1,"t":%s}' % _T1
+_NESTED = b'{"k":"a","i":"x","v":1,"t":%s,"z":' % _T1 + b"[" * 2000
 
 EXPECTATIONS = [
     Expectation(
@@ -126,5 +129,21 @@ EXPECTATIONS = [
         demand=after([], ["dead:bad_record"], [], ["dead:0"], ["a[0,10)=2", "dead:0"]),
         because="A poison record that is met again at every start stops the job for good.",
         core=True,
+    ),
+    Expectation(
+        "SCH-13",
+        "a record whose key is not UTF-8 is a dead letter, and the records beside it count",
+        pipeline=_COUNT,
+        timeline=script(raw(_GOOD, _LATIN_1, _GOOD), "a@2", "z@60"),
+        demand=after(["dead:bad_record"], [], ["a[0,10)=3", "dead:0"]),
+        because="One producer that writes Latin-1 must not stop the consumer of all others.",
+    ),
+    Expectation(
+        "SCH-14",
+        "brackets nested without an end are a dead letter, and the records beside them count",
+        pipeline=_RUNNING,
+        timeline=script(raw(_GOOD, _NESTED, _GOOD), "a@2"),
+        demand=after(["a=2", "dead:bad_record"], ["a=3", "dead:0"]),
+        because="A parser that recurses for each bracket runs out of stack: the record must end there, not the job.",
     ),
 ]

@@ -33,7 +33,7 @@ _INT64 = range(-(1 << 63), 1 << 63)
 def parse(raw: Raw) -> Event | str:
     """Return the event that a record carries (`engines/wire.py` has the format), or why it cannot be read."""
     try:
-        fields = json.loads(raw.value)
+        fields = json.loads(raw.value.decode())
     except (ValueError, RecursionError):
         return "bad_record"
     match fields:
@@ -49,9 +49,12 @@ def parse(raw: Raw) -> Event | str:
 
 
 def parse_with_nulls(raw: Raw) -> Event:
-    """Return the event that a record carries where each field that cannot be read is null."""
+    """Return the event that a record carries where each field that cannot be read is null.
+
+    Bytes that are not UTF-8 are read as U+FFFD.
+    """
     try:
-        fields = json.loads(raw.value)
+        fields = json.loads(raw.value.decode(errors="replace"))
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict):

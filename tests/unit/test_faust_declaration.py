@@ -6,8 +6,10 @@ from importlib import metadata
 
 import pytest
 
+from bench import doctor
 from bench.foretold import declarations
 from engines.contract import Support
+from engines.errors import EnvironmentNotReady
 from engines.faust import guard
 from engines.faust.bugs import BUGS
 from engines.faust.engine import ENGINE
@@ -82,3 +84,11 @@ def test_the_versions_whose_private_parts_it_uses_are_checked(monkeypatch: pytes
     assert "make setup" in ENGINE.missing()
     monkeypatch.setattr(guard, "PINNED", {"no-such-library": "1"})
     assert "no-such-library 1 is not installed" in ENGINE.missing()
+
+
+def test_the_codecs_of_compressed_input_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "find_spec", lambda name: None if name == "cramjam" else name)
+    assert ENGINE.missing() == "cramjam is not installed; `make setup` installs what the lock says."
+    assert ENGINE.missing() in {check.remedy for check in doctor.checks()}
+    with pytest.raises(EnvironmentNotReady, match="cramjam is not installed"):
+        guard.check_shapes()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from engines.codec import from_json, to_json
@@ -528,8 +530,20 @@ def test_times_sort_as_keys(one: int, other: int) -> None:
 
 
 @given(st.none() | st.text(st.characters(exclude_categories=["Cs"])), st.binary(max_size=9))
+@example("".join(map(chr, range(0x100))) + "\u2028\u2029\ufeff\uffff\U0001f600\U0010ffff", b"")
 def test_a_group_is_found_in_a_row_key(key: str | None, rest: bytes) -> None:
     name = name_of(key)
     assert group_at(b"\x01" + name.group + rest, 1) == name.group
     assert key_of(name.group) == key
     assert msgspec.json.decode(name.json) == key
+    assert name.json == orjson.dumps(key)
+
+
+def test_a_kept_key_holds_no_buffer_of_its_encoder() -> None:
+    """As `orjson.dumps` does: 4 kB a key."""
+    tracemalloc.start()
+    try:
+        kept = [name_of(f"user-{number}") for number in range(1000)]
+        assert tracemalloc.get_traced_memory()[0] / len(kept) < 1000
+    finally:
+        tracemalloc.stop()

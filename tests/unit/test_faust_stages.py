@@ -14,7 +14,7 @@ from engines.faust.compile import memory_for
 from engines.faust.program import Program
 from engines.faust.stages import cut
 from engines.faust.writer import BATCH_BYTES, Outbox
-from semantics.expr import ID, VALUE, expr
+from semantics.expr import ID, KEY, VALUE, expr
 from semantics.pipeline import Aggregate, Emit, Explode, Filter, Join, KeyBy, Pipeline, Source, Tumbling
 from semantics.time import s
 
@@ -142,6 +142,12 @@ def test_what_was_heard_is_kept() -> None:
     assert again.last.watermark == 4_000_000
     again.feed(0, event("u", 9))
     assert again.last.watermark == 6_000_000
+
+
+def test_a_row_that_ends_after_all_events_can_be_carried() -> None:
+    lanes = Lanes(Aggregate(KeyBy(Aggregate(SOURCE, window=Tumbling(s(10)), emit=Emit.UPDATE), KEY), emit=Emit.UPDATE))
+    lanes.feed(0, f'{{"k":"x","v":1,"t":{2**63 - 1}}}')
+    assert lanes.rows == [{"k": "x", "n": 1}]
 
 
 def test_an_event_without_a_time_stays_behind() -> None:

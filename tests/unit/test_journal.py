@@ -38,6 +38,7 @@ ENTRIES: list[Entry] = [
     Refused(error="AnalysisException", message="no"),
     NotRun(support="unsupported", reason="cited"),
     Undecided(step=2, reason="deadline"),
+    Undecided(step=2, reason="ended with exit code 70", exception="KeyError: 'a'"),
     Unseen(rows=(ValueRow("a", (("n", 1),)),)),
     DeadLetters(letters=(Letter(reason="late", record="in/0@3", step=1, intact=True),)),
 ]
@@ -60,6 +61,15 @@ def test_what_came_before_a_second_try_does_not_count(tmp_path: Path) -> None:
     journal.write("faust", "SW-01", [ENTRIES[0], Again(reason="the deployment died"), ENTRIES[4]])
     journal.close()
     assert read(path)[0].entries == (Again(reason="the deployment died"), ENTRIES[4])
+
+
+def test_records_from_before_exceptions_were_kept_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_text(
+        '{"schema":2,"engine":"faust","expectation":"SW-01","entry":"Again","reason":"died"}\n'
+        '{"schema":2,"engine":"faust","expectation":"SW-01","entry":"Undecided","step":0,"reason":"died again"}\n'
+    )
+    assert read(path)[0].entries == (Again(reason="died"), Undecided(step=0, reason="died again"))
 
 
 def test_a_last_line_that_we_died_over_is_left_out(tmp_path: Path) -> None:

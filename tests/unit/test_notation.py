@@ -190,3 +190,4 @@ def test_other_steps_print_on_a_line() -> None:
         "restart(state wiped)",
     ]
     assert print_event(Raw(b'{"a":', "L", 1)) == "raw(L:b'{\"a\":'/1)"
+    assert print_event(Raw(b"{" + b"[" * 2000 + b"7")) == "raw(b'{[…2000 times…7')"

@@ -471,6 +471,9 @@ class TestRaw:
             b'{"v":9223372036854775808}',
             b'{"v":1,"i":{}}',
             b"[" * 100_000,
+            b'{"v":1,"k":"\xe9"}',
+            b'{"v":1,"k":"\xed\xa0\x80"}',
+            '{"v":1}'.encode("utf-16"),
         ],
     )
     def test_what_cannot_be_used_is_dead_and_the_stream_goes_on(self, value: bytes) -> None:

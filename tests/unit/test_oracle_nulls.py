@@ -57,6 +57,7 @@ class TestNullFields:
             (b"[1]", "~=~@~"),
             (b'{"k":7,"i":true,"v":"x","t":1767225605000000}', "7#true=~@5"),
             (b'{"k":"a","v":1.5,"t":"noon"}', "a=~@~"),
+            (b'{"k":"caf\xe9","v":1,"t":1767225605000000}', "caf\ufffd@5"),
         ],
     )
     def test_are_those_that_cannot_be_read(self, value: bytes, shown: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from engines import process
 from engines.errors import Deadline, EngineFailed
-from engines.process import Child, remove_dir, scratch_dir
+from engines.process import Child, exception_in, remove_dir, scratch_dir
 from engines.warden import group, runs
 
 WITHIN = timedelta(seconds=20)
@@ -40,6 +40,8 @@ for line in sys.stdin:
         case "die":
             print("last words", file=sys.stderr, flush=True)
             sys.exit(3)
+        case "raise":
+            raise ValueError("no more")
         case "hang":
             continue
     print(json.dumps({"id": asked["id"], **answer}), flush=True)
@@ -75,6 +77,43 @@ async def test_an_error_answered_names_its_class_and_shows_the_log(child: Child)
 async def test_death_in_mid_request_is_told_with_code_and_log(child: Child) -> None:
     with pytest.raises(EngineFailed, match=r"(?s)ended with exit code 3.*last words"):
         await child.request("die", within=WITHIN)
+
+
+@pytest.mark.parametrize(
+    ("do", "exception"), [("fail", "KeyError: no such key"), ("raise", "ValueError: no more"), ("die", "")]
+)
+async def test_an_error_names_the_exception_of_the_child(child: Child, do: str, exception: str) -> None:
+    with pytest.raises(EngineFailed) as error:
+        await child.request(do, within=WITHIN)
+    assert error.value.exception == exception
+
+
+async def test_an_exception_of_an_earlier_process_is_not_that_of_the_next(tmp_path: Path) -> None:
+    for do, exception in (("raise", "ValueError: no more"), ("die", "")):
+        child = Child("worker", [sys.executable, "-c", ANSWERS], log=tmp_path / "worker.log", talk=True)
+        with pytest.raises(EngineFailed) as error:
+            await child.request(do, within=WITHIN)
+        child.kill()
+        assert error.value.exception == exception
+
+
+def test_the_exception_of_a_text_is_that_of_its_last_traceback() -> None:
+    text = """2026-01-01 WARNING Traceback (most recent call last): not one
+Traceback (most recent call last):
+  File "a.py", line 1, in a
+    f()
+    ^^^
+KeyError: 'a'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "b.py", line 2, in b
+aiokafka.errors.ProducerFenced: [Error 90] ProducerFenced
+another line of the log
+"""
+    assert exception_in(text) == "aiokafka.errors.ProducerFenced: [Error 90] ProducerFenced"
+    assert exception_in("KeyError: 'a'") == ""
 
 
 async def test_a_request_to_the_dead_fails_at_once(child: Child) -> None:

@@ -209,6 +209,38 @@ def test_a_second_play_is_told() -> None:
     assert judge(SESSION, CONTRACT, again) == replace(judge(SESSION, CONTRACT, played), again="the deployment died")
 
 
+NOT_UTF_8 = "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xe9 in position 3: unexpected end of data"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "value"),
+    [
+        (NOT_UTF_8, NOT_UTF_8, Value.BROKEN),
+        ("KeyError: '/tmp/weir-run-ab/7'", "KeyError: '/tmp/weir-run-cd/8'", Value.BROKEN),
+        (NOT_UTF_8, "RecursionError: maximum recursion depth exceeded", Value.UNKNOWN),
+        (NOT_UTF_8, "", Value.UNKNOWN),
+        ("", NOT_UTF_8, Value.UNKNOWN),  # First a shared deployment died, perhaps of another job.
+        ("", "", Value.UNKNOWN),
+        ("KafkaTimeoutError: 5 s", "KafkaTimeoutError: 5 s", Value.UNKNOWN),
+        ("TimeoutError", "TimeoutError", Value.UNKNOWN),
+        ("OSError: [Errno 28] No space left on device", "OSError: [Errno 28] No space left on device", Value.UNKNOWN),
+    ],
+)
+def test_the_same_exception_in_both_plays_is_broken(first: str, second: str, value: Value) -> None:
+    died = Undecided(step=1, reason="worker ended with exit code 70.\n  last lines", exception=second)
+    found = judge(SESSION, CONTRACT, History("SW-07", "some", (Again(reason="it died", exception=first), died)))
+    assert (found.value, found.step) == (value, 1)
+    assert (second in found.reason) or value is Value.UNKNOWN
+
+
+def test_an_exception_that_does_not_come_again_leaves_it_unknown() -> None:
+    played = history(SESSION, "", "", "", "a[7,20)=2 z[18,28)=1")
+    once = History("SW-07", "some", (Again(reason="it died", exception=NOT_UTF_8), *played.entries))
+    found = judge(SESSION, CONTRACT, once)
+    assert found.value is Value.UNKNOWN
+    assert NOT_UTF_8 in found.reason
+
+
 @pytest.mark.parametrize(
     ("steps", "struck"),
     [

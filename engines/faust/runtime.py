@@ -190,6 +190,9 @@ class Runtime:
             for task in self.tasks.values():
                 task.resume()
             self.tasks.update(opened)
+            # A chunk of this assignment that was fetched before its task was there has been dropped, and the group's
+            # offsets lead back to it only where it has some.
+            await asyncio.gather(*(task.seek() for task in self.tasks.values()))
             if self._plan.standby:
                 await self._standbys.follow(dict(self._others()))
             self._steady = True

@@ -214,6 +214,11 @@ class Task:
         """Take chunks again: the same partition is ours in the new generation too."""
         self._paused = False
 
+    async def seek(self) -> None:
+        """Fetch every input from the task's own position."""
+        for topic, position in self._positions.items():
+            await self._around.seek(topic, self.partition, position)
+
     async def close(self) -> None:
         """Commit what is open and let everything go; what is lost is let go as it is."""
         await self.pause()

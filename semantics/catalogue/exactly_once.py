@@ -201,4 +201,14 @@ EXPECTATIONS = [
         demand=after([], [], ["a[0,10)=1", "dup:1"], ["b[60,70)=2", "dup:1"]),
         because="Who pays by the event wants to know how many were none, the night of the crash included.",
     ),
+    Expectation(
+        "EO-24",
+        "when a worker dies on the first record of a partition, another one reads that partition from its beginning",
+        pipeline=Aggregate(Source(delay=s(0)), window=Tumbling(s(10))),
+        timeline=script(
+            Scale(2), "a@1 b@2/1", Crash(CrashPoint.AFTER_SINK, takeover=True), "c@4/2", "a@60 b@60/1 c@60/2"
+        ),
+        demand=after([], [], [], [], ["a[0,10)=1", "b[0,10)=1", "c[0,10)=1"]),
+        because="Without a committed offset the group has no position that leads back to the record.",
+    ),
 ]

@@ -2,7 +2,8 @@
 
 Carried event: the JSON of an event row, and `p`, the partition that it comes from, and `w`, that partition's watermark
 before it. At the end of each commit every partition is told `p`, `w` and `n`, the commit's number: so time moves even
-where no event goes, and whoever waits for a commit knows that all of it has been heard. `z` says that nothing comes in
+where no event goes, and whoever waits for a commit knows that all of it has been heard. `c` is the lowest clock there,
+where rows that are held back keep `w` below it. `z` says that nothing comes in
 there any more, so that time need not wait for this partition until it speaks again.
 """
 
@@ -30,6 +31,7 @@ class Carried(Event, gc=False, kw_only=True):
     w: int | None = None
     n: int | None = None
     z: bool = False
+    c: int | None = None
 
 
 decode: Callable[[bytes], Carried] = msgspec.json.Decoder(Carried).decode
@@ -72,9 +74,11 @@ class Carrier:
         """Send an event row to the partition of its key."""
         self._outboxes[self._homes[key]].append(key, row[:-1] + self._tail, self._origin)
 
-    def mark(self, watermark: int | None, number: int, *, idle: bool = False) -> None:
+    def mark(self, watermark: int | None, number: int, *, idle: bool = False, clock: int | None = None) -> None:
         """Tell every partition that a commit ends here, up to when time has come, and whether it waits for nobody."""
         last = b',"z":true}' if idle else b"}"
+        if clock is not None and clock != watermark:
+            last = b',"c":%d%b' % (clock, last)
         said = b'{"p":%d,"w":%b,"n":%d%b' % (self._partition, _json(watermark), number, last)
         for outbox in self._outboxes:
             outbox.append(None, said)

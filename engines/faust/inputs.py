@@ -30,6 +30,8 @@ class Input:
         """Left out where the lowest watermark counts, until it speaks again."""
         self.highest: int | None = None
         """The highest event time seen; only with a clock."""
+        self.held_us = 0
+        """How far the clocks of the stage before are ahead of the watermark that it passes on."""
 
 
 class Fed(Input):
@@ -46,7 +48,7 @@ class Fed(Input):
         before = self.marks.get(said.p, _UNHEARD)
         if said.n is None and said.w == before.watermark and not before.idle:
             return False
-        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n, said.z)
+        self.marks[said.p] = Mark(said.w, before.commit if said.n is None else said.n, said.z, said.c)
         if self.delay_us is None or len(self.marks) < self._partitions:
             return False
         was_idle, awake = self.idle, [mark.watermark for mark in self.marks.values() if not mark.idle]
@@ -58,6 +60,11 @@ class Fed(Input):
         moved = self.highest is None or lowest > self.highest
         if moved:
             self.highest = lowest
+        if said.n is not None and self.highest is not None:
+            clocks = [each.watermark if each.clock is None else each.clock for each in self.marks.values()
+                      if not (awake and each.idle)]  # fmt: skip
+            clock = (min if awake else max)(clock for clock in clocks if clock is not None)
+            self.held_us = max(clock - (self.highest - self.delay_us), 0)
         return moved or self.idle is not was_idle
 
 

@@ -150,6 +150,18 @@ class Program:
         return None if watermark == BEFORE_ALL else watermark
 
     @property
+    def clock(self) -> int | None:
+        """The lowest clock of all stages up to here, in microseconds since 1970; None before there is one."""
+        watermark = self.watermark
+        if watermark is None or not any(input.held_us for input in self._clocked):
+            return watermark
+        inputs = [input for input in self._clocked if not input.idle] or self._clocked
+        marks = [
+            input.highest - (input.behind_us or 0) + input.held_us for input in inputs if input.highest is not None
+        ]
+        return max(watermark, min(marks) if inputs is not self._clocked else max(marks))
+
+    @property
     def announced(self) -> int | None:
         """The watermark of what comes out; None before there is one."""
         watermark = self._behind()
@@ -185,6 +197,8 @@ class Program:
                 self._chain.marks = reached
         for name, highest in record.highest.items():
             self.inputs[name].highest = highest
+        for name, held_us in record.held.items():
+            self.inputs[name].held_us = held_us
         for name, marks in record.marks.items():
             input = self.inputs[name]
             assert isinstance(input, Fed)
@@ -207,6 +221,7 @@ class Program:
             commits=number, taken=0 if self._chain is None else self._chain.taken, logged_bytes=logged_bytes,
             idle=[name for name, input in self.inputs.items() if input.idle], reached=self._reached(),
             marks={name: dict(input.marks) for name, input in self.inputs.items() if isinstance(input, Fed)},
+            held={name: input.held_us for name, input in self.inputs.items() if input.held_us},
         )  # fmt: skip
 
     def feed(self, name: str, records: Sequence[Record]) -> None:

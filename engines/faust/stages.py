@@ -10,7 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from semantics.pipeline import Join, KeyBy, Lookup, Pipeline, Source, Stateful, Union, clock, nodes, sources
+from semantics.expr import KEY
+from semantics.pipeline import (
+    Join,
+    KeyBy,
+    Lookup,
+    Pipeline,
+    Source,
+    Stateful,
+    Union,
+    clock,
+    inputs,
+    nodes,
+    rekeyed,
+    sources,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,17 +63,22 @@ def _cut(pipeline: Pipeline, stages: list[Stage], *, apart: bool) -> int:
             late_output = not meets and any(each.late_output for each in sources(node))
             return Source(name, delay=timedelta(microseconds=delay), idle_after=idle, late_output=late_output)
         kept = kept or isinstance(node, Stateful)
+        streams = inputs(node)
+        if kept and apart and any(map(rekeyed, streams)):
+            # All that meet are repartitioned: nobody but us knows where a producer has placed a key.
+            streams = tuple(stream if rekeyed(stream) else KeyBy(stream, KEY) for stream in streams)
+        streams = tuple(below(stream, kept) for stream in streams)
         match node:
             case Source():
                 return node
-            case Join(left, right):
-                return replace(node, left=below(left, kept), right=below(right, kept))
-            case Lookup(stream, table):
-                return replace(node, input=below(stream, kept), table=below(table, kept))
-            case Union(inputs):
-                return replace(node, inputs=tuple(below(input, kept) for input in inputs))
+            case Join():
+                return replace(node, left=streams[0], right=streams[1])
+            case Lookup():
+                return replace(node, input=streams[0], table=streams[1])
+            case Union():
+                return replace(node, inputs=streams)
             case _:
-                return replace(node, input=below(node.input, kept))
+                return replace(node, input=streams[0])
 
     whole = below(pipeline, kept=False)
     stages.append(Stage(pipeline=whole, feeds=feeds))

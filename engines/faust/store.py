@@ -43,6 +43,8 @@ class Mark(msgspec.Struct, array_like=True, frozen=True):
     commit: int
     """The number of its last commit that was heard."""
     idle: bool = False
+    clock: int | None = None
+    """The lowest clock up to there, where rows that are held back keep the watermark below it."""
 
 
 class TaskRecord(msgspec.Struct, kw_only=True):
@@ -66,6 +68,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     reached: list[int] = []
     """The watermarks, that of the task and then its operators': only where what is left out may come back, since else
     they follow from `highest`."""
+    held: dict[str, int] = {}
+    """Input name -> microseconds by which clocks of the stage before are ahead of the watermark that comes from it."""
     taken: int = 0
     """Events that operators of a chain have seen."""
     rows: int = 0

@@ -99,7 +99,7 @@ class Task:
         self._runner: asyncio.Task[None] | None = None
         self.committed = TaskRecord()
         self.watermark: int | None = None
-        """As of the last commit."""
+        """The lowest of all clocks, as of the last commit."""
         self.restored = 0
         """Records of the changelog that were read before it opened."""
         self._outputs: Sequence[Outbox]
@@ -182,7 +182,7 @@ class Task:
         for name, topic in self.stage.inputs.items():
             if name not in record.idle:
                 self._silence.heard(topic, self._around.clock.now())
-        self.watermark = self._program.watermark
+        self.watermark = self._program.clock
         self._logged_bytes = record.logged_bytes + (len(TASK) + len(record.encode()) if record.positions else 0)
         if stale:
             await self._heal(stale)
@@ -361,7 +361,8 @@ class Task:
         writer, changelog = self._writer, self._changelog
         said, number = (*self._outputs, self._dead), self.committed.commits + 1
         if self._carrier is not None:
-            self._carrier.mark(self._program.announced, number, idle=self._program.idle)
+            program = self._program
+            self._carrier.mark(program.announced, number, idle=program.idle, clock=program.clock)
         self._program.tidy()
         self._logged_bytes += changelog.extend(ROW, self.store.rows.changes())
         saved = self._saved(number)
@@ -385,7 +386,7 @@ class Task:
         if not self._transactional:
             await writer.commit(self._offsets())
         await self._at(CrashPoint.AFTER_PROGRESS, wrote)
-        self.committed, self.watermark = saved, self._program.watermark
+        self.committed, self.watermark = saved, self._program.clock
         self._open_since, self._untold = None, False
         self._around.committed()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from semantics.expectation import Expectation, after, script
-from semantics.expr import ID, Literal
+from semantics.expr import ID, KEY, Literal
 from semantics.pipeline import (
     Absence,
     Aggregate,
     AsOf,
     Emit,
     Function,
+    How,
     Join,
     KeyBy,
     Lookup,
@@ -17,6 +18,7 @@ from semantics.pipeline import (
     Source,
     Timer,
     Tumbling,
+    Union,
 )
 from semantics.time import s
 from semantics.timeline import Crash, CrashPoint, Idle, Restart, Scale
@@ -24,6 +26,8 @@ from semantics.timeline import Crash, CrashPoint, Idle, Restart, Scale
 _BY_ID = KeyBy(Source(delay=s(0)), ID)
 _COUNT = Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE)
 _WINDOWS = Aggregate(_BY_ID, window=Tumbling(s(10)))
+
+_LEFT, _RIGHT = Source("L", delay=s(0)), Source("R", delay=s(0))
 
 _LATE = Aggregate(KeyBy(Source(delay=s(0), late_output=True), ID), window=Tumbling(s(10)))
 
@@ -198,5 +202,69 @@ EXPECTATIONS = [
             ["late:2", "dead:2*late"],
         ),
         because="The night of the crash is the one whose losses somebody will ask for.",
+    ),
+    Expectation(
+        "NK-19",
+        "a new key on one side of a join meets the other side, wherever its producer placed the key",
+        pipeline=Join(KeyBy(_LEFT, KEY), _RIGHT, lo=s(0), hi=s(5)),
+        timeline=script("R:x@1/1 R:u@1", "L:x@0 L:u@0/1"),
+        demand=after([], ["x(0,1)", "u(0,1)"]),
+        because="Only one side goes through the repartition topic, and producers hash keys in more than one way.",
+    ),
+    Expectation(
+        "NK-20",
+        "a full join with a new key on one side pads only rows without a partner in any partition",
+        pipeline=Join(KeyBy(_LEFT, KEY), _RIGHT, lo=s(0), hi=s(5), how=How.FULL),
+        timeline=script(
+            "L:x@0 L:u@0/1 L:v@0/2",
+            "R:x@2/2 R:u@20/1 R:v@3",
+            "L:p@60 L:q@60/1 L:r@60/2 R:h@90 R:i@90/1 R:j@90/2",
+        ),
+        demand=after([], ["x(0,2)", "v(0,3)"], ["u(0,_)", "u(_,20)"]),
+        because="A partner in another partition is a null in the result that nobody questions.",
+    ),
+    Expectation(
+        "NK-21",
+        "a new key on one input of a union gives one row per key and window",
+        pipeline=Aggregate(Union((KeyBy(_LEFT, KEY), _RIGHT)), window=Tumbling(s(10))),
+        timeline=script("L:x@1 L:u@2/1", "R:x@3/1 R:u@4", "L:x@60 L:u@60/1 R:x@60/1 R:u@60"),
+        demand=after([], [], ["x[0,10)=2", "u[0,10)=2"]),
+        because="Two final rows of one key and window overwrite each other downstream.",
+    ),
+    Expectation(
+        "NK-22",
+        "a table with a new key is found from every partition of the events, by arrival",
+        pipeline=Lookup(_LEFT, KeyBy(Source("T"), ID), as_of=AsOf.ARRIVAL),
+        timeline=script("T:a#x=7@0 T:b#u=8@0/1", "L:x@1/1 L:u@2 L:v@3", "T:b#x=9@0/1", "L:x@4/1"),
+        demand=after([], ["x=7@1", "u=8@2"], [], ["x=9@4"]),
+        because="A lookup that misses looks like a customer without a price.",
+    ),
+    Expectation(
+        "NK-23",
+        "events with a new key meet the version that was valid at their time, wherever the table's producer placed it",
+        pipeline=Lookup(KeyBy(_LEFT, KEY), Source("T", delay=s(0)), as_of=AsOf.EVENT_TIME, how=How.LEFT),
+        timeline=script(
+            "T:x=1@0/2 T:u=2@0/1 T:v=3@0",
+            "L:x@1 L:u@2/1 L:y@3/2",
+            "L:p@60 L:q@60/1 L:r@60/2 T:h=1@90 T:i=2@91/1 T:j=3@92/2",
+        ),
+        demand=after([], [], ["x=1@1", "u=2@2", "y=~@3"]),
+        because="A version in the wrong partition is a version that was never valid.",
+    ),
+    Expectation(
+        "NK-24",
+        "behind a new key on one side, a join waits for all partitions of both sides",
+        pipeline=Join(KeyBy(_LEFT, Literal("all")), _RIGHT, lo=s(0), hi=s(5), how=How.RIGHT),
+        timeline=script("R:c@0", "R:b@0/1", "R:c@100", "L:a@100", "L:b@100/1", "R:b@100/1"),
+        demand=after([], [], [], [], ["wm:0"], ["c(_,0)", "b(_,0)", "wm:100"]),
+        because="The partner may still lie in the partition that is behind.",
+    ),
+    Expectation(
+        "NK-25",
+        "the watermark of a pipeline is that of its clocks, not of rows that a join has held back",
+        pipeline=Aggregate(KeyBy(Join(_LEFT, _RIGHT, lo=s(0), hi=s(5)), KEY), window=Tumbling(s(10))),
+        timeline=script("L:a@20 R:a@20 L:b@20/1 R:b@20/1", "L:a@40 R:a@40 L:b@41/1 R:b@41/1"),
+        demand=after(["wm:20"], ["a[20,30)=1", "b[20,30)=1", "wm:40"]),
+        because="One figure tells an operator how far the job is: it must not depend on where the job is cut.",
     ),
 ]

@@ -15,7 +15,7 @@ from engines.faust.program import Program
 from engines.faust.stages import cut
 from engines.faust.writer import BATCH_BYTES, Outbox
 from semantics.expr import ID, KEY, VALUE, expr
-from semantics.pipeline import Aggregate, Emit, Explode, Filter, Join, KeyBy, Pipeline, Source, Tumbling
+from semantics.pipeline import Aggregate, Emit, Explode, Filter, Join, KeyBy, Pipeline, Source, Tumbling, Union
 from semantics.time import s
 
 SOURCE = Source(delay=s(1))
@@ -52,9 +52,15 @@ def test_each_side_of_a_join_is_cut_for_itself() -> None:
     first, second, last = cut(Join(KeyBy(left, ID), KeyBy(right, ID), lo=s(0), hi=s(1)), 2)
     assert (first.pipeline, second.pipeline) == (KeyBy(left, ID), KeyBy(right, ID))
     assert sorted(last.feeds.values()) == [0, 1]
-    [_, half] = cut(Join(left, KeyBy(right, ID), lo=s(0), hi=s(1)), 2)
-    assert isinstance(half.pipeline, Join)
-    assert half.pipeline.left == left
+
+
+def test_all_that_meet_are_repartitioned_if_one_of_them_is() -> None:
+    left, right = Source("L", delay=s(1)), Source("R", delay=s(2))
+    first, second, last = cut(Join(left, KeyBy(right, ID), lo=s(0), hi=s(1)), 2)
+    assert (first.pipeline, second.pipeline) == (KeyBy(left, KEY), KeyBy(right, ID))
+    assert sorted(last.feeds.values()) == [0, 1]
+    assert len(cut(Aggregate(Union((left, Filter(KeyBy(right, ID), expr(VALUE, ">", 0)))), emit=Emit.UPDATE), 2)) == 3
+    assert len(cut(Union((left, KeyBy(right, ID))), 2)) == 1
 
 
 class Lanes:

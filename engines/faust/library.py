@@ -13,10 +13,17 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from engines.contract import Job, Profile
+from engines.contract import Job, Profile, Support
 from engines.errors import EnvironmentNotReady
-from engines.faust import guard, writer
-from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
+from engines.faust import arguments, declaration, guard, writer
+from engines.faust.plan import (
+    COMMIT_INTERVAL_S,
+    FETCH_RECORDS,
+    SESSION_TIMEOUT_S,
+    Guarantee,
+    Plan,
+    stage_plans,
+)
 from engines.faust.runtime import App, Runtime
 from semantics.pipeline import Pipeline
 
@@ -35,7 +42,7 @@ def app(
     broker: str,
     state_dir: str,
     member: str = "",
-    commit_interval_s: float = 0.05,
+    commit_interval_s: float = COMMIT_INTERVAL_S,
     standby: bool = False,
 ) -> App:
     """Return an app that runs the pipeline exactly once. Its topics exist; what is internal it makes itself.
@@ -44,16 +51,24 @@ def app(
     another job, which reads its inputs from the start. `inputs`: the pipeline's input names -> topics. `partitions`: of
     every topic. `member`: a name of this worker that no other has; with it, one that was killed takes its old place as
     soon as it starts again, and without it when its session has timed out (6 s). `standby`: keep a copy of the state
-    that other workers own, so that whoever takes over has little left to read. Raises `EnvironmentNotReady`.
+    that other workers own, so that whoever takes over has little left to read. Raises `InvalidArgument` before anything
+    is connected, `EnvironmentNotReady`.
     """
     guard.check_shapes()
-    writer.tune()
-    job = Job(name, pipeline, inputs, output, dead_letters, partitions)
+    arguments.check_name("name", name)
+    if member:
+        arguments.check_name("member", member)
+    arguments.check_interval(commit_interval_s, writer.TRANSACTION_TIMEOUT_MS / 1000)
+    broker, job = arguments.servers(broker), Job(name, pipeline, inputs, output, dead_letters, partitions)
     stages = stage_plans(name, job)
+    can = declaration.capability(pipeline, partitions)
+    if can.support is Support.NOT_IMPLEMENTED:
+        raise arguments.InvalidArgument(f"pipeline: it cannot run in {partitions} partitions: {can.reason}.")
+    writer.tune()
     plan = Plan(
         bootstrap=broker, group=name, member=member, session_timeout_s=SESSION_TIMEOUT_S,
         guarantee=Guarantee.EXACTLY_ONCE, commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS,
-        profile=Profile.BENCH, state_dir=state_dir, stages=stages, standby=standby,
+        profile=Profile.BENCH, state_dir=arguments.make_dir(state_dir), stages=stages, standby=standby,
     )  # fmt: skip
     runtime = Runtime(plan)
     internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}

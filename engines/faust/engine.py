@@ -27,7 +27,7 @@ from engines.contract import (
     Support,
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
-from engines.faust import declaration, guard
+from engines.faust import declaration, guard, topics
 from engines.faust.base import SAVED_EVERY_S
 from engines.faust.books import Books
 from engines.faust.bugs import BUGS
@@ -208,9 +208,8 @@ class FaustEngine:
             standby=settings.variant == "standby",
             bug=settings.variant if settings.variant in BUGS else "",
         )
-        await asyncio.to_thread(log.create, {at.changelog: at.partitions for at in stages}, compact=True)
-        if internal := {at.output: at.partitions for at in stages if at.internal}:
-            await asyncio.to_thread(log.create, internal)
+        counts = {name: at.partitions for at in stages for name in topics.internal([at])}
+        await asyncio.to_thread(log.create, counts, settings=topics.internal(stages))
         deployment = FaustDeployment(plan, log, dirs, settings.workers)
         await deployment.start()
         return deployment

@@ -8,14 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
-
 from engines.contract import Job, Profile, Support
-from engines.errors import EnvironmentNotReady
-from engines.faust import arguments, declaration, guard, writer
+from engines.faust import arguments, declaration, garbage, guard, provision, writer
 from engines.faust.plan import (
     COMMIT_INTERVAL_S,
     FETCH_RECORDS,
@@ -26,9 +23,6 @@ from engines.faust.plan import (
 )
 from engines.faust.runtime import App, Runtime
 from semantics.pipeline import Pipeline
-
-REPLICAS = 3
-"""Of internal topics, where there are as many brokers: they are the state."""
 
 
 def app(
@@ -53,6 +47,9 @@ def app(
     soon as it starts again, and without it when its session has timed out (6 s). `standby`: keep a copy of the state
     that other workers own, so that whoever takes over has little left to read. Raises `InvalidArgument` before anything
     is connected, `EnvironmentNotReady`.
+
+    Cyclic garbage is collected by hand while the app runs, every 5 s, and automatic collection is off for the whole
+    process; at the app's end it is as it was before (`garbage.py`).
     """
     guard.check_shapes()
     arguments.check_name("name", name)
@@ -71,38 +68,12 @@ def app(
         profile=Profile.BENCH, state_dir=arguments.make_dir(state_dir), stages=stages, standby=standby,
     )  # fmt: skip
     runtime = Runtime(plan)
-    internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}
-    internal |= {stage.output: {"retention.ms": "-1"} for stage in stages if stage.internal}
     made = runtime.app
-    made.before_start = lambda: _prepare(broker, internal, [*inputs.values(), output, dead_letters], partitions)
+    made.before_start = partial(provision.prepare, broker, stages, [*inputs.values(), output, dead_letters], partitions)
+    made.task(partial(garbage.collect, runtime.ready))
 
     async def close(*_: Any, **__: Any) -> None:
         await runtime.close()
 
     made.on_before_shutdown.connect(close, weak=False)
     return made
-
-
-async def _prepare(broker: str, internal: Mapping[str, Mapping[str, str]], named: list[str], partitions: int) -> None:
-    """Make internal topics (name -> settings) that are not there; see to it that all topics are as was said."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.split(","))
-    await admin.start()
-    try:
-        brokers = len((await admin.describe_cluster())["brokers"])
-        answer = await admin.create_topics(
-            [NewTopic(topic, partitions, min(REPLICAS, brokers), topic_configs=dict(settings))
-             for topic, settings in internal.items()]
-        )  # fmt: skip
-        for topic, code, *why in answer.topic_errors:
-            if code and for_code(code) is not TopicAlreadyExistsError:
-                raise EnvironmentNotReady(f"The broker did not make topic {topic}: {for_code(code).__name__} {why}.")
-        for found in await admin.describe_topics([*named, *internal]):
-            count = len(found["partitions"])
-            if found["error_code"]:
-                raise EnvironmentNotReady(f"There is no topic {found['topic']}: make it, with {partitions} partitions.")
-            if count != partitions:
-                raise EnvironmentNotReady(
-                    f"Topic {found['topic']} has {count} partitions; the job was told {partitions}, of every topic."
-                )
-    finally:
-        await admin.close()

@@ -45,7 +45,7 @@ class Outage(logging.Filter):
         lasts_s = now - self._since.setdefault(node, now)
         if now - self._said.get(node, -SAID_EVERY_S) >= SAID_EVERY_S:
             self._said[node] = now
-            log.warning("Broker %s has not answered for %.0f s (%s). The work waits for it.", node, lasts_s, self._why)
+            log.warning("Broker %s is unreachable, %.0f s so far (%s). Work waits for it.", node, lasts_s, self._why)
         return min(LONGEST_BACKOFF_S, lasts_s / 2)
 
     def answered(self, node: Any) -> None:

@@ -18,7 +18,7 @@ from engines.faust.plan import StagePlan
 REPLICAS = 3
 """Replicas of internal topics, where there are as many brokers: they are the state."""
 KNOWN_WITHIN_S = 30.0
-"""Seconds until a broker knows a topic that the controller has made: milliseconds, or seconds on a loaded machine."""
+"""Seconds. A new topic's metadata reaches a broker within milliseconds, on a loaded machine within seconds."""
 _LOOK_EVERY_S = 0.05
 
 
@@ -71,7 +71,7 @@ async def _make(admin: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, st
 
 
 async def _answers(ask: Callable[[], Awaitable[list[Any]]], is_unready: Callable[[Any], bool]) -> list[Any]:
-    """Ask the broker until no topic is unready: the controller has made it just now. Raises `Deadline`."""
+    """Return the broker's answer once no topic is unready; a new one takes a moment. Raises `Deadline`."""
     try:
         async with asyncio.timeout(KNOWN_WITHIN_S):
             while True:
@@ -80,7 +80,7 @@ async def _answers(ask: Callable[[], Awaitable[list[Any]]], is_unready: Callable
                     return answers
                 await asyncio.sleep(_LOOK_EVERY_S)
     except TimeoutError:
-        raise Deadline(f"Waited {KNOWN_WITHIN_S:.0f} s until the broker knows new topics. It said {answers}.") from None
+        raise Deadline(f"Waited {KNOWN_WITHIN_S:.0f} s for the metadata of new topics; last: {answers}.") from None
 
 
 async def _check(admin: AIOKafkaAdminClient, bootstrap: str, wanted: Mapping[str, Mapping[str, str]]) -> None:
@@ -93,8 +93,8 @@ async def _check(admin: AIOKafkaAdminClient, bootstrap: str, wanted: Mapping[str
     for code, why, _, topic, entries in await _answers(ask, lambda told: bool(told[0] == unknown)):
         if code:
             raise EnvironmentNotReady(
-                f"The broker does not tell the settings of topic {topic} ({for_code(code).__name__}: {why}). Give this "
-                f"user the right to describe them (DESCRIBE_CONFIGS)."
+                f"The broker does not return the settings of topic {topic} ({for_code(code).__name__}: {why}). Give "
+                f"this user the right DESCRIBE_CONFIGS on it."
             )
         found = {name: value for name, value, *_ in entries}
         if reason := topics.wrong(topic, found, wanted[topic], bootstrap):

@@ -200,7 +200,7 @@ class Store:
 
     def forget(self, why: str) -> None:
         """Remove all rows and the record, so that the changelog is read from its beginning; log the reason."""
-        _say_anew(self.path, why)
+        _log_anew(self.path, why)
         self._inherited = False
         batch = WriteBatch(raw_mode=True)
         for family in (self._rows, self._due):
@@ -282,11 +282,11 @@ def open_store(path: Path, caches: Caches, layouts: Sequence[Layout], *, saved_e
 
 
 def _remove(path: Path, why: str) -> None:
-    _say_anew(path, f"it is damaged ({why})")
+    _log_anew(path, f"it is damaged ({why})")
     shutil.rmtree(path)
 
 
-def _say_anew(path: Path, why: str) -> None:
+def _log_anew(path: Path, why: str) -> None:
     log.warning("The store %s is read from the changelog again: %s.", path, why)
 
 

@@ -41,8 +41,8 @@ def test_an_outage_is_logged_once_a_minute_and_when_it_ends(clock: Hours, caplog
     outage.answered(1)
     outage.answered(1)
     assert [record.getMessage() for record in caplog.records] == [
-        "Broker 1 has not answered for 0 s (). The work waits for it.",
-        "Broker 1 has not answered for 60 s (). The work waits for it.",
+        "Broker 1 is unreachable, 0 s so far (). Work waits for it.",
+        "Broker 1 is unreachable, 60 s so far (). Work waits for it.",
         "Broker 1 answers again, after 90 s.",
     ]
 

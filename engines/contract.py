@@ -43,8 +43,17 @@ class Log(Protocol):
         """Return HOST:PORT of the broker; empty for the in-memory log."""
         ...
 
-    def create(self, topics: Mapping[str, int], *, compact: bool = False) -> None:
-        """Create topics with that many partitions each; an existing one is an error. They go with the log's `close`."""
+    def create(
+        self,
+        topics: Mapping[str, int],
+        *,
+        compact: bool = False,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
+        """Create topics with that many partitions each; an existing one is an error. They go with the log's `close`.
+
+        `settings`: broker settings, per topic that needs any.
+        """
         ...
 
     def append(self, batches: Mapping[Place, Sequence[Message]]) -> Mapping[Place, int]:

@@ -27,9 +27,15 @@ class MemoryLog:
         """Empty: there is no broker."""
         return ""
 
-    def create(self, topics: Mapping[str, int], *, compact: bool = False) -> None:
+    def create(
+        self,
+        topics: Mapping[str, int],
+        *,
+        compact: bool = False,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Create topics; all or none. Nothing is ever compacted. Raises `BrokerRefused` if one exists."""
-        del compact
+        del compact, settings
         with self._grown:
             for topic, count in topics.items():
                 if (topic, 0) in self._partitions:

@@ -64,13 +64,21 @@ class KafkaLog:
         """HOST:PORT of the broker."""
         return self._link.bootstrap
 
-    def create(self, topics: Mapping[str, int], *, compact: bool = False) -> None:
+    def create(
+        self,
+        topics: Mapping[str, int],
+        *,
+        compact: bool = False,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         """Create topics in one request, and return when every partition of them has a leader.
 
         Raises `BrokerRefused` if one exists, `BrokerUnavailable`, `Deadline`.
         """
-        settings = TOPIC_SETTINGS | ({"cleanup.policy": "compact"} if compact else {})
-        asked = [NewTopic(name, count, config=settings) for name, count in topics.items()]
+        common = TOPIC_SETTINGS | ({"cleanup.policy": "compact"} if compact else {})
+        asked = [
+            NewTopic(name, count, config={**common, **(settings or {}).get(name, {})}) for name, count in topics.items()
+        ]
         refused: list[BrokerRefused] = []
         for name, future in self._admin.create_topics(asked).items():
             try:

@@ -10,6 +10,9 @@ LAST = b"\xff" * 16
 """After every key."""
 SAVED_EVERY_S = 10.0
 """What a killed worker has to read again of its changelog, at most, against the cost of writing what changes often."""
+STALE_AFTER_S = 12 * 3600
+"""Seconds since its last write after which a store is read anew from the changelog's beginning. After
+`delete.retention.ms` (`topics.py`) the changelog drops tombstones, and a deleted row would stay."""
 
 
 class Base(Protocol):

@@ -23,7 +23,7 @@ FETCH_MAX_WAIT_MS = 50
 Faust's 1500. Below some 20 an idle worker with many partitions would burn a core."""
 FETCH_EVERY_S = 0.005
 """A fetch of single records costs as much as one of thousands, and was most of a worker's cost under little load. What
-comes within this time is fetched together; it waits half of it on average, a tenth of a commit interval or less."""
+comes within this time is fetched together; it waits half of it on average, an eighth of a commit interval or less."""
 
 
 _NOT_KNOWN = 0.0, 1 << 62

@@ -27,19 +27,18 @@ from engines.contract import (
     Support,
 )
 from engines.errors import Deadline, EngineFailed, EnvironmentNotReady, UnsupportedPipeline
-from engines.faust import declaration, guard
+from engines.faust import declaration, guard, topics
 from engines.faust.base import SAVED_EVERY_S
 from engines.faust.books import Books
 from engines.faust.bugs import BUGS
 from engines.faust.crew import ANSWER_WITHIN, Crew
 from engines.faust.evidence import Scene, Witness
-from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
+from engines.faust.plan import COMMIT_INTERVAL_S, FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
 from engines.process import Child
 from semantics.timeline import CrashPoint
 
 LOOK_EVERY_S = 0.02
 """While a partition has no owner: whoever gets it cannot know that it is waited for."""
-_COMMIT_INTERVAL_S = {Profile.SUITE: 0.020, Profile.BENCH: 0.050}
 _SAVED_EVERY_S = {Profile.SUITE: 0.0, Profile.BENCH: SAVED_EVERY_S}
 """A script's kill between a commit and the store shall find something between them."""
 
@@ -198,7 +197,7 @@ class FaustEngine:
             member=group,
             session_timeout_s=SESSION_TIMEOUT_S,
             guarantee=declaration.guarantee(settings.variant),
-            commit_interval_s=_COMMIT_INTERVAL_S[settings.profile],
+            commit_interval_s=COMMIT_INTERVAL_S,
             saved_every_s=_SAVED_EVERY_S[settings.profile],
             fetch_records=FETCH_RECORDS,
             profile=settings.profile,
@@ -209,9 +208,8 @@ class FaustEngine:
             standby=settings.variant == "standby",
             bug=settings.variant if settings.variant in BUGS else "",
         )
-        await asyncio.to_thread(log.create, {at.changelog: at.partitions for at in stages}, compact=True)
-        if internal := {at.output: at.partitions for at in stages if at.internal}:
-            await asyncio.to_thread(log.create, internal)
+        counts = {name: at.partitions for at in stages for name in topics.internal([at])}
+        await asyncio.to_thread(log.create, counts, settings=topics.internal(stages))
         deployment = FaustDeployment(plan, log, dirs, settings.workers)
         await deployment.start()
         return deployment

@@ -148,7 +148,14 @@ class DirtyTask(Task):
         await super()._at(point, wrote, left)
 
 
-class RecordOnly(Reader):
+class Trusting(Reader):
+    """A reader that counts no rows: an engine with such a bug would not look."""
+
+    def is_complete(self) -> bool:
+        return True
+
+
+class RecordOnly(Trusting):
     """A reader that restores a store which begins empty by the task's record alone, without the rows."""
 
     def __init__(self, store: Store, *, transactional: bool) -> None:
@@ -180,8 +187,8 @@ PARTS = {
     "": Parts(Task, _sound),
     "bug-emit-before-commit": Parts(CutTask, EmitBeforeCommit),
     "bug-commit-before-emit": Parts(HoldingTask, CommitBeforeEmit),
-    "bug-offsets-before-state": Parts(HoldingTask, OffsetsBeforeState),
-    "bug-dirty-store": Parts(DirtyTask, _sound),
+    "bug-offsets-before-state": Parts(HoldingTask, OffsetsBeforeState, Trusting),
+    "bug-dirty-store": Parts(DirtyTask, _sound, Trusting),
     "bug-lost-on-rebalance": Parts(Task, _sound, RecordOnly),
     "bug-partial-batch": Parts(CutTask, PartialBatch),
 }

@@ -8,20 +8,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
-
-from engines.contract import Job, Profile
-from engines.errors import EnvironmentNotReady
-from engines.faust import guard, writer
-from engines.faust.plan import FETCH_RECORDS, SESSION_TIMEOUT_S, Guarantee, Plan, stage_plans
+from engines.contract import Job, Profile, Support
+from engines.faust import arguments, declaration, garbage, guard, provision, writer
+from engines.faust.plan import (
+    COMMIT_INTERVAL_S,
+    FETCH_RECORDS,
+    SESSION_TIMEOUT_S,
+    Guarantee,
+    Plan,
+    stage_plans,
+)
 from engines.faust.runtime import App, Runtime
 from semantics.pipeline import Pipeline
-
-REPLICAS = 3
-"""Of internal topics, where there are as many brokers: they are the state."""
 
 
 def app(
@@ -35,7 +36,7 @@ def app(
     broker: str,
     state_dir: str,
     member: str = "",
-    commit_interval_s: float = 0.05,
+    commit_interval_s: float = COMMIT_INTERVAL_S,
     standby: bool = False,
 ) -> App:
     """Return an app that runs the pipeline exactly once. Its topics exist; what is internal it makes itself.
@@ -44,50 +45,35 @@ def app(
     another job, which reads its inputs from the start. `inputs`: the pipeline's input names -> topics. `partitions`: of
     every topic. `member`: a name of this worker that no other has; with it, one that was killed takes its old place as
     soon as it starts again, and without it when its session has timed out (6 s). `standby`: keep a copy of the state
-    that other workers own, so that whoever takes over has little left to read. Raises `EnvironmentNotReady`.
+    that other workers own, so that whoever takes over has little left to read. Raises `InvalidArgument` before anything
+    is connected, `EnvironmentNotReady`.
+
+    Cyclic garbage is collected by hand while the app runs, every 5 s, and automatic collection is off for the whole
+    process; at the app's end it is as it was before (`garbage.py`).
     """
     guard.check_shapes()
-    writer.tune()
-    job = Job(name, pipeline, inputs, output, dead_letters, partitions)
+    arguments.check_name("name", name)
+    if member:
+        arguments.check_name("member", member)
+    arguments.check_interval(commit_interval_s, writer.TRANSACTION_TIMEOUT_MS / 1000)
+    broker, job = arguments.servers(broker), Job(name, pipeline, inputs, output, dead_letters, partitions)
     stages = stage_plans(name, job)
+    can = declaration.capability(pipeline, partitions)
+    if can.support is Support.NOT_IMPLEMENTED:
+        raise arguments.InvalidArgument(f"pipeline: it cannot run in {partitions} partitions: {can.reason}.")
+    writer.tune()
     plan = Plan(
         bootstrap=broker, group=name, member=member, session_timeout_s=SESSION_TIMEOUT_S,
         guarantee=Guarantee.EXACTLY_ONCE, commit_interval_s=commit_interval_s, fetch_records=FETCH_RECORDS,
-        profile=Profile.BENCH, state_dir=state_dir, stages=stages, standby=standby,
+        profile=Profile.BENCH, state_dir=arguments.make_dir(state_dir), stages=stages, standby=standby,
     )  # fmt: skip
     runtime = Runtime(plan)
-    internal = {stage.changelog: {"cleanup.policy": "compact"} for stage in stages}
-    internal |= {stage.output: {"retention.ms": "-1"} for stage in stages if stage.internal}
     made = runtime.app
-    made.before_start = lambda: _prepare(broker, internal, [*inputs.values(), output, dead_letters], partitions)
+    made.before_start = partial(provision.prepare, broker, stages, [*inputs.values(), output, dead_letters], partitions)
+    made.task(partial(garbage.collect, runtime.ready))
 
     async def close(*_: Any, **__: Any) -> None:
         await runtime.close()
 
     made.on_before_shutdown.connect(close, weak=False)
     return made
-
-
-async def _prepare(broker: str, internal: Mapping[str, Mapping[str, str]], named: list[str], partitions: int) -> None:
-    """Make internal topics (name -> settings) that are not there; see to it that all topics are as was said."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.split(","))
-    await admin.start()
-    try:
-        brokers = len((await admin.describe_cluster())["brokers"])
-        answer = await admin.create_topics(
-            [NewTopic(topic, partitions, min(REPLICAS, brokers), topic_configs=dict(settings))
-             for topic, settings in internal.items()]
-        )  # fmt: skip
-        for topic, code, *why in answer.topic_errors:
-            if code and for_code(code) is not TopicAlreadyExistsError:
-                raise EnvironmentNotReady(f"The broker did not make topic {topic}: {for_code(code).__name__} {why}.")
-        for found in await admin.describe_topics([*named, *internal]):
-            count = len(found["partitions"])
-            if found["error_code"]:
-                raise EnvironmentNotReady(f"There is no topic {found['topic']}: make it, with {partitions} partitions.")
-            if count != partitions:
-                raise EnvironmentNotReady(
-                    f"Topic {found['topic']} has {count} partitions; the job was told {partitions}, of every topic."
-                )
-    finally:
-        await admin.close()

@@ -13,6 +13,7 @@ import msgspec
 
 from engines import codec
 from engines.contract import Job, Profile
+from engines.faust import arguments
 from engines.faust.base import SAVED_EVERY_S
 from engines.faust.stages import cut
 from semantics.pipeline import Pipeline, sources, timed
@@ -20,6 +21,9 @@ from semantics.pipeline import Pipeline, sources, timed
 SESSION_TIMEOUT_S = 6.0
 """The lowest that brokers take by default. It need not be lower: a restarted worker has its predecessor's name."""
 FETCH_RECORDS = 8000
+COMMIT_INTERVAL_S = 0.02
+"""Seconds; a commit takes 6 ms. At 20,000 events/s p99 is 56 ms (94 ms with 0.05), for 2.3 us more CPU per event. At
+full rate the interval costs nothing."""
 ROW_FORMAT = 2
 """To be raised when rows are encoded otherwise: state in another format is refused, not misread."""
 
@@ -95,10 +99,13 @@ def read(path: Path) -> Plan:
 
 
 def stage_plans(group: str, job: Job) -> list[StagePlan]:
-    """Return a job as a worker is told it, stage by stage."""
+    """Return a job as a worker is told it, stage by stage. Raises `arguments.InvalidArgument`."""
+    arguments.check_job(job)
     stages = cut(job.pipeline, job.partitions)
     names = [*(f"{job.name}-{number}" for number in range(len(stages) - 1)), job.name]
     internal = [f"{group}-{name}-rekeyed" for name in names[:-1]]
+    changelogs = [f"{group}-{name}-changelog" for name in names]
+    arguments.check_internal(group, [*internal, *changelogs], job)
     asks = timed(job.pipeline)
     return [
         StagePlan(
@@ -115,10 +122,10 @@ def stage_plans(group: str, job: Job) -> list[StagePlan]:
             internal=name != job.name,
             timed=[each.name for each in sources(stage.pipeline) if each.name in asks],
             dead_letters=job.dead_letters,
-            changelog=f"{group}-{name}-changelog",
+            changelog=changelog,
             partitions=job.partitions,
         )
-        for name, stage, output in zip(names, stages, [*internal, job.output], strict=True)
+        for name, stage, output, changelog in zip(names, stages, [*internal, job.output], changelogs, strict=True)
     ]
 
 

@@ -57,7 +57,10 @@ class App(faust.App):  # type: ignore[misc]  # untyped base
 
     async def on_start(self) -> None:
         if self.before_start is not None:
-            await self.before_start()
+            try:
+                await self.before_start()
+            except Exception:
+                await die()
         await super().on_start()
 
 

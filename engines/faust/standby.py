@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from engines.faust.changelog import POLL_MS, Reader, reading
+from engines.faust.changelog import POLL_MS, Reader, bounds, reading
 from engines.faust.driver import Chunk
 from engines.faust.store import Store, damaged
 from engines.faust.task import die
@@ -50,6 +50,7 @@ class Standbys:
         self._consumer = consumer = reading(self._bootstrap)
         await consumer.start()
         consumer.assign(list(places))
+        await bounds(consumer, self._stores)
         for place, store in self._stores.items():
             consumer.seek(place, store.read_to)
         self._following = asyncio.create_task(self._follow(consumer), name="standbys")

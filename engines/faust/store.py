@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-from engines.faust.base import LAST, SAVED_EVERY_S
+from engines.faust.base import LAST, SAVED_EVERY_S, STALE_AFTER_S
 from engines.faust.tables import Layout, Tables
 
 log = logging.getLogger(__name__)
@@ -27,13 +27,12 @@ _WRITE_BUFFER_BYTES = 4 << 20
 _RECORD = b"task"
 _READ_TO = b"read-to"
 _WRITTEN_AT = b"written-at"
+_UNCHECKED = b"unchecked"
+"""Present from the first restored row until the rows were counted, so that a crash in between skips no count."""
 _CONDEMNED = "DAMAGED"
 """A file that says so, for whoever opens the store next."""
 MOST_UNSAVED = 50_000
 """Rows: writing one takes some 2 us."""
-STALE_AFTER_S = 12 * 3600
-"""A store that was last written so long ago is read anew from the beginning: the changelog forgets what was deleted
-after `delete.retention.ms`, a day by default, and so could not tell it any more."""
 
 
 class Mark(msgspec.Struct, array_like=True, frozen=True):
@@ -105,6 +104,17 @@ class _Family:
         # At a damaged block an iterator just ends: rows would be missing without a word.
         iterator.status()
 
+    def count(self) -> int:
+        """Return the number of rows, without reading values."""
+        iterator = self._family.iter()
+        iterator.seek_to_first()
+        valid, step, rows = iterator.valid, iterator.next, 0
+        while valid():
+            rows += 1
+            step()
+        iterator.status()
+        return rows
+
 
 class Caches:
     """What the stores of one process share."""
@@ -145,7 +155,9 @@ class Store:
         self._inherited = self.read_to > 0
         written = self._database.get(_WRITTEN_AT)
         if written is not None and time.time() - int(written) > STALE_AFTER_S:
-            self.forget()
+            self.forget(
+                f"its last write is over {STALE_AFTER_S // 3600} h ago, and the changelog may have dropped tombstones"
+            )
 
     @property
     def record(self) -> TaskRecord:
@@ -174,15 +186,30 @@ class Store:
                     batch.put(entry, b"", self._due.handle)
         if record is not None:
             batch.put(_RECORD, record)
+        batch.put(_UNCHECKED, b"")
         self._write_batch(batch, read_to)
 
-    def forget(self) -> None:
-        """Let go of everything: it is to be read from the changelog again."""
+    def is_complete(self) -> bool:
+        """Return whether the restored rows are as many as the record says. Counting takes 0.2 s a million rows."""
+        if self._database.get(_UNCHECKED) is None:
+            return True
+        if self.count() != self.record.rows:
+            return False
+        self._database.delete(_UNCHECKED)
+        return True
+
+    def count(self) -> int:
+        """Return how many rows are written down."""
+        return self._rows.count()
+
+    def forget(self, why: str) -> None:
+        """Remove all rows and the record, so that the changelog is read from its beginning; log the reason."""
+        _log_anew(self.path, why)
+        self._inherited = False
         batch = WriteBatch(raw_mode=True)
         for family in (self._rows, self._due):
-            for key, _ in family.scan(b"", LAST):
-                batch.delete(key, family.handle)
-        for key in (_RECORD, _READ_TO, _WRITTEN_AT):
+            batch.delete_range(b"", LAST, family.handle)  # Reads no block, of which one may be damaged.
+        for key in (_RECORD, _READ_TO, _WRITTEN_AT, _UNCHECKED):
             batch.delete(key)
         self._database.write(batch)
 
@@ -238,8 +265,11 @@ class Store:
 
 
 def damaged(error: BaseException) -> bool:
-    """Return whether an error of the database says that its files are not what it wrote."""
-    return "Corruption" in str(error)
+    """Return whether an error of the database says that its files are not what it wrote.
+
+    The text of RocksDB's errors begins with the status. Paths, which may hold any word, come later.
+    """
+    return str(error).startswith("Corruption: ")
 
 
 def open_store(path: Path, caches: Caches, layouts: Sequence[Layout], *, saved_every_s: float = SAVED_EVERY_S) -> Store:
@@ -249,15 +279,19 @@ def open_store(path: Path, caches: Caches, layouts: Sequence[Layout], *, saved_e
     try:
         return Store(path, caches, layouts, saved_every_s=saved_every_s)
     except Exception as error:
-        if not (damaged(error) or "No such file" in str(error)):
+        if not (damaged(error) or str(error).startswith("IO error: No such file")):
             raise
         _remove(path, str(error))
         return Store(path, caches, layouts, saved_every_s=saved_every_s)
 
 
 def _remove(path: Path, why: str) -> None:
-    log.warning("The store %s is damaged and is read from the changelog again: %s.", path, why)
+    _log_anew(path, f"it is damaged ({why})")
     shutil.rmtree(path)
+
+
+def _log_anew(path: Path, why: str) -> None:
+    log.warning("The store %s is read from the changelog again: %s.", path, why)
 
 
 def _write(batch: Any, family: _Family, key: bytes, data: bytes | None) -> None:

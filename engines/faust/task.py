@@ -24,7 +24,7 @@ from aiokafka import TopicPartition
 
 from engines.errors import EngineFailed
 from engines.faust.carry import Carrier, origin
-from engines.faust.changelog import ROW, TASK
+from engines.faust.changelog import ROW, TASK, ChangelogLost
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
 from engines.faust.plan import Guarantee, Plan, StagePlan
@@ -39,10 +39,6 @@ log = logging.getLogger(__name__)
 INBOX = 2
 """Chunks that wait for a task: enough to work on during a fetch, few enough to be dropped at a rebalance."""
 FATAL_EXIT = 70
-
-
-class ChangelogLost(EngineFailed):
-    """The group has committed input whose results are not in the changelog: going on would count on from nothing."""
 
 
 class StateOfAnotherPipeline(EngineFailed):

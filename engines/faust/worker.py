@@ -9,10 +9,10 @@ exit 0.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
 import traceback
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,11 @@ import faust
 from engines.answering import Answer, Answering
 from engines.contract import Profile
 from engines.errors import EngineFailed
-from engines.faust import guard, plan, writer
+from engines.faust import garbage, guard, plan, provision, writer
 from engines.faust.books import Standing
 from engines.faust.runtime import Runtime
 from engines.faust.task import FATAL_EXIT, Task
 from semantics.timeline import CrashPoint
-
-COLLECT_EVERY_S = 5.0
-"""Between two collections of garbage cycles under load: hand-made, because a collection in mid-chunk costs more than
-everything else there, and what a chunk makes holds no cycles."""
 
 
 class Worker(faust.Worker):  # type: ignore[misc]  # untyped base
@@ -48,8 +44,7 @@ class Control:
     async def serve(self) -> None:
         """Say that we are ready, then answer until stdin ends."""
         await self._runtime.ready.wait()
-        gc.collect()
-        gc.freeze()
+        garbage.freeze()
         await self._answering.serve({"tasks": len(self._runtime.tasks)}, self._do)
 
     async def _do(self, request: Answer) -> Answer:
@@ -106,14 +101,6 @@ def _standing(task: Task) -> Standing:
     )
 
 
-async def _collect() -> None:
-    """Collect cycles now and then, instead of whenever enough objects have been made."""
-    gc.disable()
-    while True:
-        await asyncio.sleep(COLLECT_EVERY_S)
-        gc.collect()
-
-
 def main() -> None:
     """Run until told to end."""
     answering = Answering()
@@ -125,9 +112,10 @@ def main() -> None:
     runtime = Runtime(told)
     control = Control(runtime, answering)
     app = runtime.app
+    app.before_start = partial(provision.check, told.bootstrap, told.stages)
     app.task(control.serve)
     if told.profile is Profile.BENCH:
-        app.task(_collect)
+        app.task(partial(garbage.collect, runtime.ready))
 
     async def close(*_: Any, **__: Any) -> None:
         await runtime.close()

@@ -16,12 +16,13 @@ from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, Prod
 from aiokafka.producer import sender
 
 from engines.errors import EngineFailed
+from engines.faust import outage
 
 BATCH_BYTES = 1_000_000
 """A batch at most; the broker refuses above 1 048 588 by default."""
 RETRY_BACKOFF_MS = 2
 """After a commit its markers are written behind our back, and the next transaction is told to come again: with
-aiokafka's 20 and 100 ms that wait would be most of a short commit."""
+aiokafka's 20 and 100 ms that wait would be most of a short commit. Where no broker answers, `outage` waits longer."""
 TRANSACTION_TIMEOUT_MS = 10_000
 """Above the longest commit; without a successor, so long may a dead worker's open transaction hold readers back."""
 ABORT_WITHIN_S = 1.0
@@ -219,5 +220,6 @@ class Plain(_Producing):
 
 
 def tune() -> None:
-    """Set what aiokafka keeps in a module constant, in this process."""
+    """Set aiokafka's module constant, and back off where a broker does not answer, in this process."""
     sender.BACKOFF_OVERRIDE = RETRY_BACKOFF_MS / 1000
+    outage.install()

@@ -1,15 +1,24 @@
-"""The example of the library, as its page says to start it: by Faust's own command line, on a real broker."""
+"""The library, as its page says to start it: by Faust's own command line, on a real broker."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from engines.broker.log import KafkaLog
 from engines.contract import Message, Place
@@ -74,3 +83,108 @@ def test_a_topic_that_is_not_as_was_said_is_told(broker: str, log: KafkaLog, tmp
 def test_it_fits_on_a_page() -> None:
     lines = Path(example.__file__).read_text().partition('"""\n\n')[2].splitlines()
     assert len([line for line in lines if line.strip()]) <= 20
+
+
+PROGRAM = """
+import os
+from engines.faust import library
+from semantics.expr import ID
+from semantics.pipeline import Aggregate, Emit, KeyBy, Source
+
+name = os.environ["WEIR_NAME"]
+app = library.app(
+    name, Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE), inputs={"in": f"{name}-in"}, output=f"{name}-out",
+    dead_letters=f"{name}-dead", partitions=2, broker=os.environ["WEIR_BROKER"], state_dir=os.environ["WEIR_STATE"],
+)
+"""
+"""Two stages: a changelog each, and a repartition topic between them."""
+
+
+class Running:
+    """A program of a user's, under a name of its own."""
+
+    def __init__(self, broker: str, log: KafkaLog, folder: Path) -> None:
+        self.name = f"library-{os.getpid()}-{folder.name}"
+        self.broker, self.log, self.folder = broker, log, folder
+        self.admin = AdminClient({"bootstrap.servers": broker})
+        (folder / "program.py").write_text(PROGRAM)
+        log.create({f"{self.name}-{topic}": 2 for topic in ("in", "out", "dead")})
+        self.out: Place = (f"{self.name}-out", 0)
+        self.starts = 0
+        self.changelog = f"{self.name}-{self.name}-changelog"
+
+    def start(self) -> Child:
+        self.starts += 1
+        argv = [sys.executable, "-m", "faust", "-A", "program", "worker", "--without-web", "-l", "info"]
+        told = {"WEIR_NAME": self.name, "WEIR_BROKER": self.broker, "WEIR_STATE": str(self.folder / "state")}
+        path = os.pathsep.join([str(self.folder), str(Path(__file__).parents[2])])
+        log, env = self.folder / f"program-{self.starts}.log", os.environ | told | {"PYTHONPATH": path}
+        return Child("program", argv, log=log, env=env)
+
+    def send(self, ids: str) -> None:
+        """Append an event an id; all ids of this test go to the first partition."""
+        value = '{"k": "x", "i": "%s", "v": 1, "t": 0}'
+        self.log.append({(f"{self.name}-in", 0): [Message(None, (value % id).encode()) for id in ids]})
+
+    def await_rows(self, end: int) -> None:
+        self.log.read({self.out: (0, end)}, within=timedelta(seconds=60))
+
+    def set(self, topic: str, setting: str, value: str) -> None:
+        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        [done] = self.admin.incremental_alter_configs(
+            [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
+        ).values()
+        done.result(timeout=30)
+
+    def refused(self, says: str) -> None:
+        """Start it, and see it refuse with one line, and the documented exit code."""
+        worker = self.start()
+        ended = worker.ended()
+        assert "exit code 70" in str(ended), ended
+        [line] = [line for line in worker.log.read_text().splitlines() if says in line]
+        assert self.name in line
+
+
+@pytest.fixture
+def running(broker: str, log: KafkaLog, tmp_path: Path) -> Running:
+    return Running(broker, log, tmp_path)
+
+
+def test_settings_that_lose_state_are_refused_with_the_command_that_mends_them(running: Running) -> None:
+    worker = running.start()
+    running.send("a")
+    running.await_rows(1)
+    assert worker.stop(within=timedelta(seconds=10)).clean
+    repartition = f"{running.name}-{running.name}-0-rekeyed"
+    for topic, setting, value, right in [
+        (running.changelog, "cleanup.policy", "delete", "compact"),
+        (repartition, "retention.ms", "1000000", "-1"),
+    ]:
+        running.set(topic, setting, value)
+        running.refused(f"--entity-name {topic} --add-config {setting}={right}")
+        running.set(topic, setting, right)
+    worker = running.start()
+    running.send("a")
+    running.await_rows(3)
+    assert worker.stop(within=timedelta(seconds=10)).clean
+
+
+def test_a_changelog_without_its_head_is_refused_once_the_disk_is_lost(running: Running) -> None:
+    worker = running.start()
+    running.send("ab")
+    running.await_rows(2)
+    running.send("a")
+    running.await_rows(4)
+    assert worker.stop(within=timedelta(seconds=10)).clean
+    place = TopicPartition(running.changelog, 0, 3)  # Behind the first commit: two rows and the task's record.
+    running.set(running.changelog, "cleanup.policy", "delete")
+    [done] = running.admin.delete_records([place]).values()
+    done.result(timeout=30)
+    running.set(running.changelog, "cleanup.policy", "compact")
+    worker = running.start()
+    running.send("a")
+    running.await_rows(6)  # The disk is there: nothing is missing.
+    assert worker.stop(within=timedelta(seconds=10)).clean
+    shutil.rmtree(running.folder / "state")
+    for _ in range(2):  # What was read is on the disk by now, and is not trusted.
+        running.refused(f"{running.changelog}/0 has lost state: it restores 1 rows, but the last commit counted 2")

@@ -156,6 +156,10 @@ async def test_a_broker_that_goes_and_comes_back_is_waited_for(tmp_path: Path, o
         assert all(worker.alive() for worker in stage.workers)
         stage.everything()
         assert stage.seen == {"a": [1, 2, 3, 4, 5], "b": [1, 2, 3, 4, 5]}
+        for worker in stage.workers:
+            lines = worker.log.read_text()
+            assert "Broker 1 answers again" in lines
+            assert "Unable connect to node" not in lines, "a line for each attempt"
 
 
 async def test_a_worker_that_leaves_hands_its_work_over_at_once(broker: str, tmp_path: Path) -> None:

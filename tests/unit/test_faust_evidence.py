@@ -29,7 +29,13 @@ class Ends:
     def ends(self, places: Sequence[Place], *, committed: bool = True) -> Mapping[Place, int]:
         return {place: self.at.get(place, (0, 0))[committed] for place in places}
 
-    def create(self, topics: Mapping[str, int], *, compact: bool = False) -> None:
+    def create(
+        self,
+        topics: Mapping[str, int],
+        *,
+        compact: bool = False,
+        settings: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         raise NotImplementedError
 
     def append(self, batches: Mapping[Place, Sequence[Message]]) -> Mapping[Place, int]:

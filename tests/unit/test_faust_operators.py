@@ -355,6 +355,7 @@ class Run:
         self.unsaved: dict[bytes, bytes | None] = {}
         self.commits = 0
         self.record = TaskRecord()
+        self.rows_before = 0
         self.open()
 
     def open(self) -> None:
@@ -374,10 +375,12 @@ class Run:
 
         self.program = Program(self.pipeline, self.table, emit, bury)
         if self.store is not None:
+            self.rows_before = self.store.record.rows
             self.program.load(self.store.record)
 
     def commit(self) -> None:
         self.record = self.program.save({})
+        self.record.rows = self.rows_before + self.table.added
         self.commits += 1
         if self.store is not None:
             changes = dict(self.table.changes())
@@ -399,6 +402,7 @@ class Run:
         store = store_for(self.pipeline, self.path, Caches())
         assert store.read_to == (0 if wipe else self.commits // 3 * 3)
         store.restore(self.changelog if wipe else self.unsaved, self.record.encode(), self.commits // 3 * 3)
+        assert store.is_complete(), "a sound restore is never refused"
         store.close()
         self.open()
 

@@ -9,11 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from engines.faust import store as stores
-from engines.faust.base import LAST
+from engines.faust.base import LAST, STALE_AFTER_S
 from engines.faust.changelog import Reader
 from engines.faust.driver import Chunk
-from engines.faust.store import Caches, Store, damaged, open_store
+from engines.faust.store import Caches, Store, TaskRecord, damaged, open_store
 from engines.faust.tables import Layout
 
 LAYOUTS = [Layout(b"%d".__mod__, int, None)]
@@ -107,20 +106,39 @@ def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> No
 
 
 def test_a_store_in_use_is_not_taken_for_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "0"
+    """RocksDB's message holds the path, and so the app's name."""
+    path = tmp_path / "Corruption: No such file" / "0"
     store = open_store(path, Caches(), LAYOUTS)
-    with pytest.raises(Exception, match=r"[Ll]ock"):
+    with pytest.raises(Exception, match=r"[Ll]ock") as refused:
         open_store(path, Caches(), LAYOUTS)
+    assert "Corruption: " in str(refused.value)
+    assert not damaged(refused.value)
+    del refused
     store.close()
     open_store(path, Caches(), LAYOUTS).close()
 
 
 def test_a_store_that_the_changelog_may_have_outlived_begins_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = filled(tmp_path / "0")
-    later = time.time() + stores.STALE_AFTER_S + 1
+    later = time.time() + STALE_AFTER_S + 1
     monkeypatch.setattr(time, "time", lambda: later)
     store = open_store(path, Caches(), LAYOUTS)
     assert (rows(store), store.read_to) == (0, 0)
+    assert "read from the changelog again: its last write is over 12 h ago" in caplog.text
+    store.close()
+
+
+def test_restored_rows_are_counted_even_after_a_kill_in_between(tmp_path: Path) -> None:
+    """The record says three; two came back, and the worker died before it looked."""
+    path = tmp_path / "0"
+    store = open_store(path, Caches(), LAYOUTS)
+    assert store.is_complete(), "nothing was restored"
+    store.restore({b"a": b"1", b"b": b"1"}, TaskRecord(rows=3).encode(), 4)
+    store.close()
+    store = open_store(path, Caches(), LAYOUTS)
+    assert not store.is_complete()
+    store.restore({b"c": b"1"}, None, 5)
+    assert store.is_complete()
     store.close()

@@ -16,14 +16,14 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from engines.contract import Job, Profile
-from engines.faust.changelog import TASK
+from engines.faust.changelog import TASK, ChangelogLost
 from engines.faust.compile import store_for
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
 from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.silence import Clock
 from engines.faust.store import Caches, TaskRecord
-from engines.faust.task import FATAL_EXIT, ChangelogLost, InputLost, StateOfAnotherPipeline, Surroundings, Task
+from engines.faust.task import FATAL_EXIT, InputLost, StateOfAnotherPipeline, Surroundings, Task
 from engines.faust.writer import BATCH_BYTES, Migrated, Outbox
 from semantics.pipeline import Absence, Aggregate, Emit, Source, Timer, Tumbling
 from semantics.timeline import CrashPoint

@@ -151,7 +151,7 @@ class _Cell:
             )
             start_ns, before, sent = await self._load(generator, deployment)
             self.say("settling")
-            settled = await self._settle(deployment, sent)
+            settled = await self._settle(deployment)
             # Until it has settled, not until the load ends: who falls behind must not look cheap.
             after = _cpu_s(deployment)
             cpu_s = None if before is None or after is None else after - before
@@ -164,7 +164,7 @@ class _Cell:
                     self.say("closing the windows that are still open")
                     answer = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
                     sent = msgspec.convert(answer, load.Sent, strict=False)
-                    settled = await self._settle(deployment, sent)
+                    settled = await self._settle(deployment)
             missing = await self._read(reader, settled)
             self.say("judging")
             evidence = self._evidence(start_ns, sent, missing)
@@ -212,8 +212,10 @@ class _Cell:
         np.save(self.folder / "memory.npy", samples)
         return memory.over(samples, int(self.warmup_s * 1e9), int((self.warmup_s + self.plan.duration_s) * 1e9))
 
-    async def _settle(self, deployment: Deployment, sent: load.Sent) -> Settled:
-        ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}
+    async def _settle(self, deployment: Deployment) -> Settled:
+        """Wait until the engine has consumed all that was written, events without an answer among them."""
+        inputs = [(self.input, partition) for partition in self.partitions]
+        ends = await asyncio.to_thread(self.log.ends, inputs, committed=False)
         return (await deployment.settle({self.job.name: ends}, within=SETTLE_WITHIN))[self.job.name]
 
     async def _read(self, reader: Child, settled: Settled) -> str:

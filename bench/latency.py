@@ -16,9 +16,11 @@ SHOWN_PERMILLE = (500, 900, 990, 999)
 TAIL_SAMPLES = 20
 """A percentile is told only if at least this many samples lie beyond it: p99.9 needs 20 000."""
 
-SLIP_FLOOR_NS = 5_000_000
-"""Five ticks of the generator: below, the schedule was kept as well as this clock keeps it."""
+SLIP_FLOOR_NS = 2_000_000
+"""Two ticks of the generator: below, the schedule was kept as well as this clock keeps it."""
 SLIP_SHARE = 0.05
+SLIP_MOST_NS = 5_000_000
+"""A generator later than this measures itself, however slow the engine."""
 UNSTEADY = 2
 """Between the medians of two quarters; a steady engine's differ by a tenth or two."""
 
@@ -80,7 +82,7 @@ def slip_gate(slip_p99_ns: int | None, latency_p50_ns: int | None) -> str:
     """Return why the generator's slip makes the latencies inconclusive; empty if it does not."""
     if slip_p99_ns is None or latency_p50_ns is None:
         return "too few events were measured to tell the generator's slip from the latency"
-    allowed = max(SLIP_FLOOR_NS, int(latency_p50_ns * SLIP_SHARE))
+    allowed = min(max(SLIP_FLOOR_NS, int(latency_p50_ns * SLIP_SHARE)), SLIP_MOST_NS)
     if slip_p99_ns <= allowed:
         return ""
     return (

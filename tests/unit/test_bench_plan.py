@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -110,6 +111,16 @@ def test_events_can_be_read_as_what_they_are() -> None:
     assert rows == [EventRow(event.key, event.id, 1, event.time_us) for event in drawn]
     assert [key for key, _, _ in messages] == [(event.key or "").encode() for event in drawn]
     assert [stamp for _, _, stamp in messages] == [(T0_US + (event.time_us or 0)) // 1000 for event in drawn]
+
+
+def test_events_that_no_broker_acknowledged_are_counted_by_key() -> None:
+    unsure = load.Unsure()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Accepts, and never answers.
+        producer = load.connect(f"127.0.0.1:{silent.getsockname()[1]}", unsure)
+        for key in ("a", "b", "a"):
+            producer.produce("nowhere", b"{}", key)
+        load.drain(producer, within_s=0.01)
+    assert unsure.events == {"a": 2, "b": 1}
 
 
 def test_keys_are_drawn_uniformly() -> None:

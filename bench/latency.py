@@ -21,8 +21,8 @@ SLIP_FLOOR_NS = 2_000_000
 SLIP_SHARE = 0.05
 SLIP_MOST_NS = 5_000_000
 """A generator later than this measures itself, however slow the engine."""
-UNSTEADY = 2
-"""Between the medians of two quarters; a steady engine's differ by a tenth or two."""
+UNSTEADY = 0.15
+"""Highest difference between the medians of two quarters, of the lower one. A JVM that still compiles doubles it."""
 
 
 def first_reflections(
@@ -68,9 +68,11 @@ def quarters(samples_ns: NDArray[np.int64]) -> list[int | None]:
 
 
 def unsteady(medians_ns: Sequence[int | None]) -> str:
-    """Return what an unsteady course says of the figures; empty if the medians stay within a factor of two."""
+    """Return why the measured interval is not known to be steady; empty if its medians are within `UNSTEADY`."""
     told = [median for median in medians_ns if median is not None]
-    if len(told) < len(medians_ns) or max(told) <= UNSTEADY * min(told):
+    if len(told) < len(medians_ns):
+        return "steadiness unknown: too few samples for a median of each quarter; raise --rate or --duration"
+    if max(told) - min(told) <= UNSTEADY * min(told):
         return ""
     course = ", ".join(f"{median / 1e6:.1f}" for median in told)
     if told[-1] == max(told):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import matrix
+from bench import figures, matrix
 from bench.check import flaw, histories, manifest, records, scripts
 from bench.explain import lines
 from bench.report import charts, page, timeline
@@ -128,7 +128,9 @@ def _view(folder: Path) -> dict[str, Any]:
         "strays": tuple(_strays(verdicts)),
         "whys": _whys(entries, cells.titles),
         "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
-        "benched": benched,
+        "benched": [(runs, figures.row(runs)) for runs in figures.grouped(benched)],
+        "figure_headings": figures.HEADINGS,
+        "machine": figures.machine(benched),
         "charts": _charts(benched),
         "controls": [(record["engine"], len(record["caught_by"])) for record in records(folder, "controls")],
         "left_out": tuple(_left_out(verdicts)),

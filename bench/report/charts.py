@@ -18,7 +18,7 @@ def latency(results: Sequence[Mapping[str, Any]]) -> Picture:
     """Draw the percentiles of visible latency, in milliseconds; `results` are records of bench.jsonl with figures."""
     names = list(results[0]["figures"]["latency_ns"])
     rows = {name: [_scaled(result["figures"]["latency_ns"].get(name), 1e6) for result in results] for name in names}
-    return _bars("visible latency in ms", rows, [result["engine"] for result in results], "ms")
+    return _bars("visible latency in ms", rows, list(map(_name, results)), "ms")
 
 
 def state(results: Sequence[Mapping[str, Any]]) -> Picture:
@@ -27,7 +27,13 @@ def state(results: Sequence[Mapping[str, Any]]) -> Picture:
         label: [_scaled(result["figures"]["state"].get(name), 1024) for result in results]
         for name, label in _STATE.items()
     }
-    return _bars("state at the end in KiB", rows, [result["engine"] for result in results], "KiB")
+    return _bars("state at the end in KiB", rows, list(map(_name, results)), "KiB")
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    """Return the engine, and which run of several it was."""
+    number = result.get("run", 1)
+    return str(result["engine"]) if number == 1 else f"{result['engine']}, run {number}"
 
 
 def _scaled(value: float | None, unit: float) -> float | None:

@@ -55,6 +55,8 @@ def test_right_answers_are_measured(broker: str, tmp_path: Path, capsys: pytest.
     assert figures["samples"] == 2000
     assert figures["state"]["rows"] == figures["keys"] == len({event.key for event in drawn(1, 2400, 400)})
     assert figures["cpu_s_per_million"] is None
+    assert (figures["rows"], figures["events"]) == (2400, 2400)
+    assert result["guarantee"] == "exactly-once"
 
     run = only_run(tmp_path)
     assert told["run"] == str(run)

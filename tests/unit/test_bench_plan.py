@@ -47,6 +47,7 @@ def plan(**changed: Any) -> Plan:
         ({"duration_s": 1.0}, "--duration is at least 5 s, not 1"),
         ({"duration_s": float("nan")}, "--duration"),
         ({"warmup_s": -1.0}, "--warmup"),
+        ({"runs": 0}, "--runs is 1 to 100, not 0"),
         ({"partitions": 0}, "--partitions is 1 to 64, not 0"),
         ({"seed": -1}, "--seed"),
         ({"rate": 1e6, "duration_s": 600.0}, "lower --rate or --duration"),
@@ -85,6 +86,23 @@ def test_unknown_names_get_a_suggestion() -> None:
 def test_only_a_minute_decides() -> None:
     assert plan(duration_s=20.0).heading.startswith("smoke, not for decisions")
     assert plan(duration_s=60.0).heading == ""
+
+
+def test_a_shorter_warm_up_than_declared_does_not_decide() -> None:
+    assert plan(duration_s=60.0, warmup_s=0.5).heading.endswith("(reference warmed up for 0.5 s of 1 s)")
+    assert plan(duration_s=60.0, warmup_s=1.0).heading == ""
+
+
+def test_runs_are_interleaved_forwards_and_backwards() -> None:
+    assert plan(engines=("reference", "faust"), runs=3).order() == [
+        ("reference", 1),
+        ("faust", 1),
+        ("faust", 2),
+        ("reference", 2),
+        ("reference", 3),
+        ("faust", 3),
+    ]
+    assert plan().order() == [("reference", 1)]
 
 
 def test_events_are_due_by_the_schedule_alone() -> None:

@@ -1,7 +1,7 @@
 """CPU time of other processes, measured over an interval, and time stolen by the hypervisor.
 
-A load average also counts the bench itself and its last minute. So the CPU time of the whole machine is compared with
-that of the bench's own process tree: harness, generator, probe, engine, embedded broker.
+A load average also counts the bench itself and its last minute. So CPU time is told apart by process tree: harness,
+generator, probe, engine and embedded broker are the bench's own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Usage:
     stolen_s: float
     own_s: float
     """Of the bench's process tree, exited children included."""
+    foreign_s: float
+    """Of all other processes that are visible, exited children included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,27 +47,35 @@ class Others:
 
 def usage() -> Usage:
     """Read the CPU clocks now."""
-    machine, own_s = psutil.cpu_times(), 0.0
-    own = psutil.Process()
-    for process in (own, *own.children(recursive=True)):
+    machine, own_s, foreign_s = psutil.cpu_times(), 0.0, 0.0
+    root = psutil.Process()
+    own = {root.pid, *(child.pid for child in root.children(recursive=True))}
+    for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            spent = process.cpu_times()
-            own_s += spent.user + spent.system + spent.children_user + spent.children_system
+            times = process.cpu_times()
+            spent = times.user + times.system + times.children_user + times.children_system
+            if process.pid in own:
+                own_s += spent
+            else:
+                foreign_s += spent
     return Usage(
         at_s=time.monotonic(),
         machine_s=machine.user + machine.system + getattr(machine, "nice", 0.0),
         stolen_s=getattr(machine, "steal", 0.0),
         own_s=own_s,
+        foreign_s=foreign_s,
     )
 
 
 def between(before: Usage, after: Usage, cores: int | None = None) -> Others:
-    """Return what others used between two readings."""
+    """Return what others used between two readings: by the machine's clock or by theirs, whichever is more.
+
+    The machine's clock is sampled and misses short bursts. The clocks of processes miss those in other containers.
+    """
     available_s = (after.at_s - before.at_s) * (cores or os.cpu_count() or 1)
-    others_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
-    return Others(
-        cpu=round(max(others_s, 0) / available_s, 4), stolen=round((after.stolen_s - before.stolen_s) / available_s, 4)
-    )
+    unowned_s = (after.machine_s - before.machine_s) - (after.own_s - before.own_s)
+    used_s = max(unowned_s, after.foreign_s - before.foreign_s, 0)
+    return Others(cpu=round(used_s / available_s, 4), stolen=round((after.stolen_s - before.stolen_s) / available_s, 4))
 
 
 async def probe(seconds: float = PROBE_S) -> Others:

@@ -136,12 +136,12 @@ def row(runs: Sequence[Record]) -> list[str]:
 
 
 def spread(values: Sequence[float | None], say: Callable[[float], str], absent: str) -> str:
-    """Return the one value, or median and range of several; `absent` if any is missing."""
+    """Return the one value, or median and range of several that differ; `absent` if any is missing."""
     told = [value for value in values if value is not None]
     if len(told) < len(values) or not told:
         return absent
-    middle = say(statistics.median(told))
-    return middle if len(told) == 1 else f"{middle} ({say(min(told))} to {say(max(told))})"
+    middle, low, high = map(say, (statistics.median(told), min(told), max(told)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _told(runs: Sequence[Record], name: str, say: Callable[[float], str], absent: str = "not told") -> str:

@@ -61,6 +61,7 @@ def test_several_runs_give_median_and_range() -> None:
     told = cells(new(1, 30_000_000), new(2, 10_000_000), new(3, 20_000_000))
     assert told["answers"] == "right"
     assert told["p50 ms"] == "20.0 (10.0 to 30.0)"
+    assert told["rows written"] == "66,861 (66,860 to 66,862) for 70,000 events"
     assert told["broker CPU s / 1M events"] == "17.0 (16.0 to 18.0)"
     assert figures.machine([new(1, 1), new(3, 1)]).startswith("Other processes used up to 3.0%")
 

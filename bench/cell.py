@@ -158,8 +158,8 @@ class _Cell:
             await asyncio.to_thread(self.log.create, topics)
             self.say(f"preparing {self.events} events")
             generator, reader = self._generator(stack), self._reader(stack)
-            prepared = generator.ready(within=READY_WITHIN + self.events * PREPARE_WITHIN)
-            await asyncio.gather(prepared, reader.ready(within=READY_WITHIN))
+            ready = await generator.ready(within=READY_WITHIN + self.events * PREPARE_WITHIN)
+            await reader.ready(within=READY_WITHIN)
             self.say("deploying")
             settings = Settings(variant=self.variant, profile=Profile.BENCH)
             deployment = await stack.enter_async_context(
@@ -177,8 +177,8 @@ class _Cell:
                 state = await deployment.state(self.job.name)
                 if self.plan.scenario.final:
                     self.say("closing the windows that are still open")
-                    answer = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
-                    sent = msgspec.convert(answer, load.Sent, strict=False)
+                    flushed = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
+                    sent = msgspec.convert(flushed, load.Sent, strict=False)
                     settled = await self._settle(deployment)
             missing = await self._read(reader, settled)
             self.say("judging")
@@ -196,6 +196,7 @@ class _Cell:
                 latency_ns=percentiles(samples.latency_ns),
                 quarters_p50_ns=quarters(samples.latency_ns),
                 slip_ns=percentiles(samples.slip_ns),
+                preferred=ready["preferred"],
                 cpu_s_per_million=per_million(before.engine_s, after.engine_s, measured),
                 broker_cpu_s_per_million=per_million(before.broker_s, after.broker_s, measured),
                 # A broker that is not ours may run on this machine: nobody can tell it from others.

@@ -25,6 +25,8 @@ class Figures:
     """Medians of the four quarters of the measured interval."""
     slip_ns: dict[str, int | None]
     """How late the generator itself was."""
+    preferred: bool
+    """Whether the system ran the generator before all other processes (`bench.load.prefer`)."""
     cpu_s_per_million: float | None
     """Of the engine's own processes, from the end of the warm-up until it had settled, by the measured events."""
     broker_cpu_s_per_million: float | None

@@ -112,6 +112,8 @@ def _remarks(result: Result) -> Iterator[str]:
         if says := busy(others):
             yield f"the machine was busy {when}: {says}; measure again on a quiet machine"
     if result.figures is not None:
+        if not result.figures.preferred:
+            yield "the generator shared the cores with the engine: real-time priority takes CAP_SYS_NICE"
         if result.figures.repeats:
             yield f"{result.figures.repeats} rows came again, as it declares"
         if result.figures.memory is not None:

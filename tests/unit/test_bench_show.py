@@ -24,6 +24,7 @@ FIGURES = Figures(
     latency_ns={"p50": 12_340_000, "p90": 20_000_000, "p99": 45_670_000, "p99.9": None, "max": 99_000_000},
     quarters_p50_ns=[12_000_000] * 4,
     slip_ns={"p50": 500_000, "p90": 900_000, "p99": 1_100_000, "p99.9": None, "max": 2_000_000},
+    preferred=True,
     cpu_s_per_million=None,
     broker_cpu_s_per_million=15.25,
     others=Others(cpu=0.01, stolen=0),

@@ -93,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--duration", type=float, default=20, metavar="S", help="seconds measured (default: 20)")
     top.add_argument("--warmup", type=float, metavar="S", help="seconds before (default: as declared for the engine)")
     top.add_argument("--partitions", type=int, default=2, metavar="N", help="of each topic (default: 2)")
+    top.add_argument("--runs", type=int, default=1, metavar="N", help="of each engine, interleaved (default: 1)")
     top.add_argument("--json", action="store_true", help="machine-readable result on stdout")
     return top
 
@@ -220,6 +221,7 @@ def _bench(asked: argparse.Namespace) -> int:
         broker=asked.broker,
         output=asked.output,
         seed=asked.seed,
+        runs=asked.runs,
     )
     with progress() as say:
         say("rehearsing the load")

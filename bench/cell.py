@@ -17,13 +17,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from bench import load, memory, probe
+from bench import busy, load, memory, probe
+from bench.busy import Others
 from bench.evidence import Evidence
 from bench.latency import percentiles, quarters, slip_gate
 from bench.memory import Memory
 from bench.plan import Plan, intended_ns
 from bench.result import Figures, Result
 from bench.runs import Run
+from bench.spent import Spent, per_million, spent
 from engines import registry
 from engines.contract import (
     Declaration,
@@ -57,17 +59,25 @@ LEAD_NS = 300_000_000
 Say = Callable[[str], None]
 
 
-async def measure(plan: Plan, name: str, log: Log, run: Run, say: Say) -> Result:
-    """Measure one engine. What fails in the engine ends as an undecided result, not as an exception."""
+async def measure(
+    plan: Plan, name: str, log: Log, broker_pid: int | None, run: Run, say: Say, number: int = 1
+) -> Result:
+    """Measure one engine for the `number`th time. A failure of the engine ends as an undecided result.
+
+    `broker_pid`: process of the embedded broker; None if the broker is the user's.
+    """
     engine, variant = registry.get(name)
     declared = engine.declaration(variant)
-    cell = _Cell(plan, name, engine, variant, declared, log, run, say)
+    cell = _Cell(plan, name, engine, variant, declared, log, broker_pid, run, say, number)
     outcome, reason, figures = Outcome.UNDECIDED, "", None
+    others: Others | None = None
     capability = declared.capability(plan.scenario.pipeline, plan.partitions)
     if capability.support in (Support.NOT_IMPLEMENTED, Support.UNSUPPORTED):
         reason = f"not run ({capability.support.value}): {capability.reason}"
     else:
         try:
+            cell.say("looking for other processes at work")
+            others = await busy.probe()
             judgement, figures = await cell.run()
             outcome = judgement.outcome
             reason = judgement.reason or "; ".join(map(str, judgement.findings))
@@ -84,6 +94,9 @@ async def measure(plan: Plan, name: str, log: Log, run: Run, say: Say) -> Result
         versions=dict(declared.versions),
         warmup_s=cell.warmup_s,
         warmup_because="" if plan.warmup_s is not None else declared.warmup_because,
+        guarantee=declared.rules.sink.value,
+        run=number,
+        others_before=others,
         outcome=outcome,
         reason=reason,
         figures=figures,
@@ -103,20 +116,23 @@ class _Cell:
         variant: str,
         declared: Declaration,
         log: Log,
+        broker_pid: int | None,
         run: Run,
         say: Say,
+        number: int,
     ) -> None:
         self.plan = plan
         self.name = name
         self.engine = engine
         self.variant = variant
         self.log = log
+        self._broker_pid = broker_pid
         self._say = say
         self._resident: list[tuple[int, int]] = []
         """(nanoseconds from the start of the load, resident bytes of the engine)."""
         self.warmup_s = declared.warmup_s if plan.warmup_s is None else plan.warmup_s
         self.events = plan.events(self.warmup_s)
-        label = f"{name.replace(':', '-')}-{plan.scenario.name}"
+        label = f"{name.replace(':', '-')}-{plan.scenario.name}" + (f"-{number}" if number > 1 else "")
         self.folder = run.path / label
         self.logs = run.logs / label
         # The run's own name is in every topic: on a shared broker nobody else's can be meant.
@@ -142,8 +158,8 @@ class _Cell:
             await asyncio.to_thread(self.log.create, topics)
             self.say(f"preparing {self.events} events")
             generator, reader = self._generator(stack), self._reader(stack)
-            prepared = generator.ready(within=READY_WITHIN + self.events * PREPARE_WITHIN)
-            await asyncio.gather(prepared, reader.ready(within=READY_WITHIN))
+            ready = await generator.ready(within=READY_WITHIN + self.events * PREPARE_WITHIN)
+            await reader.ready(within=READY_WITHIN)
             self.say("deploying")
             settings = Settings(variant=self.variant, profile=Profile.BENCH)
             deployment = await stack.enter_async_context(
@@ -151,10 +167,9 @@ class _Cell:
             )
             start_ns, before, sent = await self._load(generator, deployment)
             self.say("settling")
-            settled = await self._settle(deployment, sent)
+            settled = await self._settle(deployment)
             # Until it has settled, not until the load ends: who falls behind must not look cheap.
-            after = _cpu_s(deployment)
-            cpu_s = None if before is None or after is None else after - before
+            after = spent(deployment, self._broker_pid)
             planned_ns = start_ns + int((self.warmup_s + self.plan.duration_s) * 1e9)
             drain_s = (time.monotonic_ns() - planned_ns) / 1e9
             state = StateSize(rows=None, live_bytes=None, disk_bytes=None, restore_bytes=None)
@@ -162,9 +177,9 @@ class _Cell:
                 state = await deployment.state(self.job.name)
                 if self.plan.scenario.final:
                     self.say("closing the windows that are still open")
-                    answer = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
-                    sent = msgspec.convert(answer, load.Sent, strict=False)
-                    settled = await self._settle(deployment, sent)
+                    flushed = await generator.request("flush", within=timedelta(seconds=2 * load.FLUSH_S))
+                    sent = msgspec.convert(flushed, load.Sent, strict=False)
+                    settled = await self._settle(deployment)
             missing = await self._read(reader, settled)
             self.say("judging")
             evidence = self._evidence(start_ns, sent, missing)
@@ -173,12 +188,19 @@ class _Cell:
             if samples is None:
                 return weighed.judgement, None
             np.save(self.folder / "latency.npy", samples.latency_ns)
+            measured = len(samples.slip_ns)
             return weighed.judgement, Figures(
                 samples=len(samples.latency_ns),
+                events=self.events,
+                rows=weighed.rows,
                 latency_ns=percentiles(samples.latency_ns),
                 quarters_p50_ns=quarters(samples.latency_ns),
                 slip_ns=percentiles(samples.slip_ns),
-                cpu_s_per_million=None if cpu_s is None else cpu_s * 1e6 / len(samples.slip_ns),
+                preferred=ready["preferred"],
+                cpu_s_per_million=per_million(before.engine_s, after.engine_s, measured),
+                broker_cpu_s_per_million=per_million(before.broker_s, after.broker_s, measured),
+                # A broker that is not ours may run on this machine: nobody can tell it from others.
+                others=None if self._broker_pid is None else busy.between(before.all, after.all),
                 drain_s=drain_s,
                 memory=self._memory(),
                 state=state,
@@ -186,8 +208,8 @@ class _Cell:
                 repeats=weighed.judgement.repeats,
             )
 
-    async def _load(self, generator: Child, deployment: Deployment) -> tuple[int, float | None, load.Sent]:
-        """Let the generator run; return when it started, the CPU seconds of start and warm-up, what was sent."""
+    async def _load(self, generator: Child, deployment: Deployment) -> tuple[int, Spent, load.Sent]:
+        """Let the generator run; return its start, the CPU used up to the end of the warm-up, and what was sent."""
         start_ns = time.monotonic_ns() + LEAD_NS
         within = timedelta(seconds=self.warmup_s + self.plan.duration_s + 2 * load.FLUSH_S)
         sending = asyncio.create_task(generator.request("run", within=within, start_ns=start_ns))
@@ -195,7 +217,7 @@ class _Cell:
         try:
             self.say(f"warming up for {self.warmup_s:g} s")
             await _until(start_ns + int(self.warmup_s * 1e9), sending)
-            before = _cpu_s(deployment)
+            before = spent(deployment, self._broker_pid)
             self.say(f"measuring for {self.plan.duration_s:g} s")
             await _until(start_ns + int((self.warmup_s + self.plan.duration_s) * 1e9), sending)
             sent = msgspec.convert(await sending, load.Sent, strict=False)
@@ -212,8 +234,10 @@ class _Cell:
         np.save(self.folder / "memory.npy", samples)
         return memory.over(samples, int(self.warmup_s * 1e9), int((self.warmup_s + self.plan.duration_s) * 1e9))
 
-    async def _settle(self, deployment: Deployment, sent: load.Sent) -> Settled:
-        ends = {(self.input, partition): sent.ends.get(partition, 0) for partition in self.partitions}
+    async def _settle(self, deployment: Deployment) -> Settled:
+        """Wait until the engine has consumed all that was written, events without an answer among them."""
+        inputs = [(self.input, partition) for partition in self.partitions]
+        ends = await asyncio.to_thread(self.log.ends, inputs, committed=False)
         return (await deployment.settle({self.job.name: ends}, within=SETTLE_WITHIN))[self.job.name]
 
     async def _read(self, reader: Child, settled: Settled) -> str:
@@ -288,9 +312,3 @@ async def _until(moment_ns: int, sending: asyncio.Task[dict[str, Any]]) -> None:
     done, _ = await asyncio.wait({sending}, timeout=max(ahead_s, 0))
     for task in done:
         task.result()
-
-
-def _cpu_s(deployment: Deployment) -> float | None:
-    """Return the CPU seconds of the engine's processes so far; None if it has none of its own."""
-    processes = deployment.processes()
-    return sum(process.cpu_seconds() for process in processes) if processes else None

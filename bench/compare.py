@@ -31,6 +31,8 @@ from semantics.expectation import Expectation
 
 ENGINES = ("faust", "spark")
 RATE, DURATION_S = 2000, 20
+WARMUP_S = 15.0
+"""Short of what a JVM needs, so that all takes under five minutes: the figures are headed as a smoke test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +83,7 @@ def main(*, broker: str | None, output: Path, seed: int, extent: Extent) -> int:
         scenario=extent.scenarios[0],
         rate=RATE,
         duration_s=DURATION_S,
-        warmup_s=None,
+        warmup_s=WARMUP_S,
         partitions=2,
         broker=broker,
         output=output,
@@ -97,7 +99,7 @@ def main(*, broker: str | None, output: Path, seed: int, extent: Extent) -> int:
     parts = f"{len(extent.expectations)} expectations and {len(extent.scenarios)} benchmarks"
     say(f"{parts} on {', '.join(extent.played)}; record in {run.path}")
     caught: dict[str, list[str]] = {}
-    with open_log(broker, run, say) as log:
+    with open_log(broker, run, say) as (log, running):
         suite = Suite(run, kafka=lambda: log, progress=say)
         cells = asyncio.run(_play(suite, extent))
         suite.close()
@@ -105,7 +107,7 @@ def main(*, broker: str | None, output: Path, seed: int, extent: Extent) -> int:
             say("playing the planted bugs")
             caught = _controls(run, log)
         plans = [replace(plan, scenario=work) for work in extent.scenarios]
-        figures = [asyncio.run(benchmark(each, run, log, say)) for each in plans]
+        figures = [asyncio.run(benchmark(each, run, log, running, say)) for each in plans]
     run.close()
     say(f"report in {report.write(run.path)}")
     _print(cells, caught)

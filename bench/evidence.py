@@ -48,6 +48,8 @@ class Weighed:
     samples: Samples | None
     keys: int | None
     """Rows of state there must be when all is consumed; None where that depends on the clock."""
+    rows: int
+    """Rows read that the events of the load caused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +119,11 @@ class Evidence:
 
         judgement = judge_counts(claims(), sent, unsure=self.unsure, missing=missing, sink=sink, differing=differing)
         if judgement.outcome is not Outcome.RIGHT:
-            return Weighed(judgement, None, len(sent))
+            return Weighed(judgement, None, len(sent), len(self.rows))
         seen_ns = first_reflections(
             _numbers(keys), _numbers(occurrence), _numbers(row_keys), _numbers(row_counts), self.rows["received_ns"]
         )
-        return Weighed(judgement, self._samples(_numbers(causes), seen_ns, since_ns), len(sent))
+        return Weighed(judgement, self._samples(_numbers(causes), seen_ns, since_ns), len(sent), len(self.rows))
 
     def _finals(self, sink: Sink, since_ns: int) -> Weighed:
         wanted: dict[Place, tuple[WindowRow, int]] = {}
@@ -145,11 +147,11 @@ class Evidence:
             found, wanted, strange=strange, unsure=sum(self.unsure.values()), missing=self.missing, sink=sink
         )
         if judgement.outcome is not Outcome.RIGHT:
-            return Weighed(judgement, None, None)
+            return Weighed(judgement, None, None, len(found))
         timed = [at for at, cause in causes.items() if cause != FLUSHED]
         seen_ns = np.array([first[at] for at in timed], dtype=np.int64)
         caused = np.array([causes[at] for at in timed], dtype=np.int64)
-        return Weighed(judgement, self._samples(caused, seen_ns, since_ns), None)
+        return Weighed(judgement, self._samples(caused, seen_ns, since_ns), None, len(found))
 
     def _due(self) -> Iterator[tuple[int, Row]]:
         watch = Watch()

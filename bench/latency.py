@@ -16,11 +16,13 @@ SHOWN_PERMILLE = (500, 900, 990, 999)
 TAIL_SAMPLES = 20
 """A percentile is told only if at least this many samples lie beyond it: p99.9 needs 20 000."""
 
-SLIP_FLOOR_NS = 5_000_000
-"""Five ticks of the generator: below, the schedule was kept as well as this clock keeps it."""
+SLIP_FLOOR_NS = 2_000_000
+"""Two ticks of the generator: below, the schedule was kept as well as this clock keeps it."""
 SLIP_SHARE = 0.05
-UNSTEADY = 2
-"""Between the medians of two quarters; a steady engine's differ by a tenth or two."""
+SLIP_MOST_NS = 5_000_000
+"""A generator later than this measures itself, however slow the engine."""
+UNSTEADY = 0.15
+"""Highest difference between the medians of two quarters, of the lower one. A JVM that still compiles doubles it."""
 
 
 def first_reflections(
@@ -66,9 +68,11 @@ def quarters(samples_ns: NDArray[np.int64]) -> list[int | None]:
 
 
 def unsteady(medians_ns: Sequence[int | None]) -> str:
-    """Return what an unsteady course says of the figures; empty if the medians stay within a factor of two."""
+    """Return why the measured interval is not known to be steady; empty if its medians are within `UNSTEADY`."""
     told = [median for median in medians_ns if median is not None]
-    if len(told) < len(medians_ns) or max(told) <= UNSTEADY * min(told):
+    if len(told) < len(medians_ns):
+        return "steadiness unknown: too few samples for a median of each quarter; raise --rate or --duration"
+    if max(told) - min(told) <= UNSTEADY * min(told):
         return ""
     course = ", ".join(f"{median / 1e6:.1f}" for median in told)
     if told[-1] == max(told):
@@ -80,7 +84,7 @@ def slip_gate(slip_p99_ns: int | None, latency_p50_ns: int | None) -> str:
     """Return why the generator's slip makes the latencies inconclusive; empty if it does not."""
     if slip_p99_ns is None or latency_p50_ns is None:
         return "too few events were measured to tell the generator's slip from the latency"
-    allowed = max(SLIP_FLOOR_NS, int(latency_p50_ns * SLIP_SHARE))
+    allowed = min(max(SLIP_FLOOR_NS, int(latency_p50_ns * SLIP_SHARE)), SLIP_MOST_NS)
     if slip_p99_ns <= allowed:
         return ""
     return (

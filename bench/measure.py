@@ -15,7 +15,7 @@ from bench.cell import Say, measure
 from bench.plan import Plan
 from bench.result import Result
 from engines import registry
-from engines.broker.kraft import open_broker
+from engines.broker.kraft import RunningBroker, open_broker
 from engines.broker.log import KafkaLog
 from engines.contract import Log
 from engines.errors import BrokerUnavailable, EnvironmentNotReady
@@ -66,6 +66,7 @@ def arguments(plan: Plan) -> dict[str, Any]:
         "warmup_s": plan.warmup_s,
         "partitions": plan.partitions,
         "broker": plan.broker or "embedded",
+        "runs": plan.runs,
     }
 
 
@@ -77,8 +78,8 @@ def begin(plan: Plan) -> runs.Run:
 
 
 @contextmanager
-def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[Log]:
-    """Give a log on the user's broker, or on an embedded one that goes with it. Raises `BrokerUnavailable`.
+def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[tuple[Log, RunningBroker]]:
+    """Yield a log and its broker: the user's, or an embedded one that ends with it. Raises `BrokerUnavailable`.
 
     A run folder in which nothing ran is discarded; what a broker of ours logged as it failed is kept.
     """
@@ -86,15 +87,15 @@ def open_log(broker: str | None, run: runs.Run, say: Say) -> Iterator[Log]:
     try:
         with open_broker(broker, logs=run.logs) as running, KafkaLog(running.bootstrap) as log:
             run.manifest["versions"]["kafka"] = running.version
-            yield log
+            yield log, running
     except (WeirError, OSError) as error:
         run.discard(logs=isinstance(error, EnvironmentNotReady))
         raise
 
 
-async def benchmark(plan: Plan, run: runs.Run, log: Log, say: Say) -> Benchmark:
-    """Measure one engine after the other, so that none disturbs another."""
-    results = [await measure(plan, name, log, run, say) for name in plan.engines]
+async def benchmark(plan: Plan, run: runs.Run, log: Log, broker: RunningBroker, say: Say) -> Benchmark:
+    """Measure one engine after the other, so that none disturbs another, as often as the plan says."""
+    results = [await measure(plan, name, log, broker.pid, run, say, number) for name, number in plan.order()]
     return Benchmark(plan=plan, run=run, results=tuple(results))
 
 
@@ -102,8 +103,8 @@ def run_plan(plan: Plan, say: Say) -> Benchmark:
     """Run a whole plan and complete its record."""
     run, done = begin(plan), None
     try:
-        with open_log(plan.broker, run, say) as log:
-            done = asyncio.run(benchmark(plan, run, log, say))
+        with open_log(plan.broker, run, say) as (log, broker):
+            done = asyncio.run(benchmark(plan, run, log, broker, say))
     except BrokerUnavailable as error:
         if done is None:
             raise

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from engines.contract import Deployment
 
 EVERY_S = 1.0
-SLOPE_FROM_S = 60.0
-"""A slope over less tells the warm-up of caches, and no leak."""
+SLOPE_FROM_S = 600.0
+"""A slope over less shows caches filling up, and no leak."""
+LONE = 1.5
+"""Ratio of a sample to both of its neighbours above which the sample is left out. A process between fork and exec is
+counted with all pages of its parent, so such a sample is about twice its neighbours; memory in use stays longer."""
 MB = 1_000_000
 
 
@@ -28,17 +31,21 @@ class Memory:
     end_bytes: int
     highest_bytes: int
     slope_bytes_h: float | None
-    """Bytes an hour, by least squares over all samples; None: too short to tell."""
+    """Bytes an hour, by least squares over all samples; None: less than `SLOPE_FROM_S`."""
+    left_out: int = 0
+    """Lone samples far above both of their neighbours."""
 
     def __str__(self) -> str:
         slope = "too short for a slope" if self.slope_bytes_h is None else f"slope {self.slope_bytes_h / MB:+.0f} MB/h"
         start, end, highest = (f"{size / MB:.0f}" for size in (self.start_bytes, self.end_bytes, self.highest_bytes))
-        return f"{start} MB at start, {end} MB at end, {highest} MB at most, {slope}"
+        lone = f", {self.left_out} lone samples left out" if self.left_out else ""
+        return f"{start} MB at start, {end} MB at end, {highest} MB at most, {slope}{lone}"
 
 
 def over(samples: NDArray[np.int64], since_ns: int, until_ns: int) -> Memory | None:
     """Sum up rows of (nanoseconds, bytes) taken from `since_ns` to `until_ns`; None if there are none."""
-    taken = samples[(samples[:, 0] >= since_ns) & (samples[:, 0] <= until_ns)]
+    within, alone = (samples[:, 0] >= since_ns) & (samples[:, 0] <= until_ns), lone(samples[:, 1])
+    taken = samples[within & ~alone]
     if not len(taken):
         return None
     hours, sizes = taken[:, 0] / 3.6e12, taken[:, 1]
@@ -48,7 +55,16 @@ def over(samples: NDArray[np.int64], since_ns: int, until_ns: int) -> Memory | N
         end_bytes=int(sizes[-1]),
         highest_bytes=int(sizes.max()),
         slope_bytes_h=float(np.polyfit(hours - hours[0], sizes, 1)[0]) if told else None,
+        left_out=int((within & alone).sum()),
     )
+
+
+def lone(sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which samples are more than `LONE` times as large as both neighbours; never the first or the last."""
+    found = np.zeros(len(sizes), dtype=np.bool_)
+    if len(sizes) > 2:
+        found[1:-1] = sizes[1:-1] > LONE * np.maximum(sizes[:-2], sizes[2:])
+    return found
 
 
 async def sample(deployment: Deployment, start_ns: int, taken: list[tuple[int, int]]) -> None:

@@ -55,6 +55,8 @@ class Plan:
     """HOST:PORT; None: the embedded one."""
     output: Path
     seed: int
+    runs: int = 1
+    """Of each engine, interleaved."""
 
     def __post_init__(self) -> None:
         if not self.engines:
@@ -79,6 +81,8 @@ class Plan:
                 f"{self.rate * self.duration_s:g} events measured tell not even a median, which takes {FEWEST_EVENTS}:"
                 " raise --rate or --duration."
             )
+        if not 1 <= self.runs <= 100:
+            raise InvalidPlan(f"--runs is 1 to 100, not {self.runs}.")
         if self.seed < 0:
             raise InvalidPlan(f"--seed is zero or more, not {self.seed}.")
         check_address(self.broker)
@@ -102,16 +106,33 @@ class Plan:
 
         Raises `InvalidScenario`.
         """
-        declared = [engine.declaration(variant).warmup_s for engine, variant in map(registry.get, self.engines)]
-        count = self.events(max(declared) if self.warmup_s is None else self.warmup_s)
+        count = self.events(max(self._declared.values()) if self.warmup_s is None else self.warmup_s)
         self.scenario.rehearse(self.seed, due_us(intended_ns(count, self.rate)))
+
+    def order(self) -> list[tuple[str, int]]:
+        """Return (engine, number of its run) in the order of measuring: forwards, backwards, forwards, ...
+
+        So a machine that gets slower or faster meanwhile does so for every engine alike (ABBA).
+        """
+        rounds = range(1, self.runs + 1)
+        return [(name, number) for number in rounds for name in self.engines[:: 1 if number % 2 else -1]]
+
+    @property
+    def _declared(self) -> dict[str, float]:
+        """The warm-up that each engine declares, in seconds."""
+        asked = {name: registry.get(name) for name in self.engines}
+        return {name: engine.declaration(variant).warmup_s for name, (engine, variant) in asked.items()}
 
     @property
     def heading(self) -> str:
         """The caveat above the results; empty for a run long enough to decide by."""
-        if self.duration_s >= DECISIVE_S:
-            return ""
-        return f"smoke, not for decisions ({self.duration_s:g} s measured; {DECISIVE_S:g} s or more decide)"
+        why = [] if self.duration_s >= DECISIVE_S else [
+            f"{self.duration_s:g} s measured; {DECISIVE_S:g} s or more decide"
+        ]  # fmt: skip
+        if self.warmup_s is not None:
+            short = {name: needed for name, needed in self._declared.items() if needed > self.warmup_s}
+            why += [f"{name} warmed up for {self.warmup_s:g} s of {needed:g} s" for name, needed in short.items()]
+        return f"smoke, not for decisions ({'; '.join(why)})" if why else ""
 
 
 def scenario(name: str) -> Scenario:

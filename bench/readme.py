@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import matrix, recorded, runs
+from bench import figures, matrix, recorded, runs
 from bench.check import histories
 from bench.plan import SCENARIOS
 from bench.story import RECONSTRUCTED
@@ -50,7 +50,7 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
     """Return README's section and docs/results.md, as these run folders tell them. Raises `CorruptRun`."""
     cells: dict[str, dict[str, Verdict]] = {}
     commits: dict[str, dict[str, str]] = {}
-    benched: list[dict[str, Any]] = []
+    benched: dict[str, list[figures.Record]] = {}
     manifests: list[dict[str, Any]] = []
     measured: dict[str, None] = {}
     for folder in folders:
@@ -58,9 +58,9 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
             manifests.append(runs.manifest(folder))
         except UnknownName as error:
             raise CorruptRun(f"{folder} is no run folder: it has no run.json.") from error
-        found = runs.records(folder, "bench", dict[str, Any])
-        benched += found
-        if found:
+        for record in figures.read(folder):
+            load = _load(record.get("scenario", "running-count"), manifests[-1]["arguments"])
+            benched.setdefault(load, []).append(record)
             measured[_commit(manifests[-1])] = None
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
@@ -68,9 +68,11 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
     whole = {engine: column for engine, column in cells.items() if not registry.get(engine)[1]}
     machine, counted = f"{_machine(manifests)} {_commits({name: commits[name] for name in whole})}", _counts(whole)
     of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
-    figures = [_figures(benched, manifests[-1]), f"Measured at commit {', '.join(measured)}."] if benched else []
+    tables = [_table(load, records) for load, records in benched.items()]
+    if tables:
+        tables.append(f"Measured at commit {', '.join(measured)}.")
     reasons = f"{REASONS}\n\n{_list([*matrix.deviations(whole), *_reconstructed(folders)])}"
-    section = [machine, matrix.markdown(whole, core=True), f"{of_all}\n\n{counted}", *figures]
+    section = [machine, matrix.markdown(whole, core=True), f"{of_all}\n\n{counted}", *tables]
     page = [WHOLE, machine, counted, matrix.markdown(whole), reasons]
     if len(cells) > len(whole):
         variants = {name: column for name, column in commits.items() if name not in whole}
@@ -149,43 +151,27 @@ def _list(lines: Sequence[str]) -> str:
     return "\n".join(f"- {plain(line, len(line))}" for line in lines)
 
 
-def _figures(benched: Sequence[dict[str, Any]], manifest: dict[str, Any]) -> str:
-    """Return a table for each scenario, in the order in which they were measured."""
-    names = dict.fromkeys(result.get("scenario", "running-count") for result in benched)
-    return "\n\n".join(_table(name, benched, manifest["arguments"]) for name in names)
+def _load(scenario: str, asked: dict[str, Any]) -> str:
+    """Return the line above a table: runs under the same load stand together."""
+    work = SCENARIOS.get(scenario)
+    return (
+        f"**{scenario}**: {f'{work.claim}; ' if work else ''}{asked.get('rate', 0):g} events/s,"
+        f" {asked.get('duration_s', 0):g} s measured after the warm-up. {f'{work.latency}.' if work else ''}"
+    ).rstrip()
 
 
-def _table(name: str, benched: Sequence[dict[str, Any]], asked: dict[str, Any]) -> str:
-    work = SCENARIOS.get(name)
-    headings = ("engine", "answers", "p50 ms", "p90 ms", "p99 ms", "max ms")
-    more = ("CPU s / 1M events", "state rows", "live", "on disk", "to restore")
+def _table(load: str, records: Sequence[figures.Record]) -> str:
+    """Return the figures under one load, a row per engine."""
+    engines = figures.grouped(records)
+    several = max(map(len, engines)) > 1
     lines = [
-        f"**{name}**: {f'{work.claim}; ' if work else ''}{asked.get('rate', 0):g} events/s,"
-        f" {asked.get('duration_s', 0):g} s measured after the warm-up. {f'{work.latency}.' if work else ''}",
+        f"{load} Median and range of several runs." if several else load,
         "",
-        f"| {' | '.join((*headings, *more))} |",
-        f"|---|---|{'--:|' * 9}",
+        f"| engine | {' | '.join(figures.HEADINGS)} |",
+        f"|---|---|---|{'--:|' * (len(figures.HEADINGS) - 2)}",
     ]
-    for result in benched:
-        if result.get("scenario", "running-count") != name:
-            continue
-        figures = result["figures"]
-        if figures is None:
-            lines.append(f"| {plain(result['title'])} | {plain(result['outcome'])}: no figures |" + " |" * 9)
-            continue
-        latency, state = figures["latency_ns"], figures["state"]
-        speed = [_number(latency[p], 1e6) for p in ("p50", "p90", "p99", "max")]
-        sizes = [_number(state[size], 1024, " KiB") for size in ("live_bytes", "disk_bytes", "restore_bytes")]
-        cells = [*speed, _number(figures["cpu_s_per_million"], 1), _number(state["rows"], 1), *sizes]
-        lines.append(f"| {plain(result['title'])} | {plain(result['outcome'])} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _number(value: float | None, unit: float, suffix: str = "") -> str:
-    if value is None:
-        return "not told"
-    scaled = value / unit
-    return f"{scaled:.0f}{suffix}" if scaled >= 100 or float(scaled).is_integer() else f"{scaled:.1f}{suffix}"
+    lines += [f"| {plain(runs[0]['title'])} | {' | '.join(map(plain, figures.row(runs)))} |" for runs in engines]
+    return "\n".join([*lines, "", figures.machine(records)])
 
 
 if __name__ == "__main__":

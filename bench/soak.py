@@ -192,7 +192,7 @@ def main(name: str, *, kills: int, workers: int, broker: str | None, output: Pat
     check_address(broker)
     asked = {"command": "soak", "engine": name, "kills": kills, "workers": workers}
     run = create(output, asked, seed=seed)
-    with open_log(broker, run, say) as log:
+    with open_log(broker, run, say) as (log, _):
         tally, judgement = asyncio.run(_soak(name, run, log, kills=kills, workers=workers, seed=seed, say=say))
     run.append("soak", {"engine": name, **msgspec.to_builtins(tally), **msgspec.to_builtins(judgement)})
     run.close()

@@ -140,6 +140,8 @@ class Child:
         """What a thread writes to stdin, where a full pipe of a stopped child may hold it; None is the end."""
         self._silent = False
         """Nobody reads answers any more: the process has ended."""
+        self._forked: set[int] = set()
+        """Processes of the last reading of memory that had not called exec."""
         self._gone = False
         """Its group is known to be gone."""
         # The child waits for our word before it becomes the program: by then the warden knows it, so there is no
@@ -192,12 +194,18 @@ class Child:
         return total
 
     def resident_bytes(self) -> int:
-        """Return the resident memory of the live processes of the group now."""
-        total = 0
+        """Return the resident memory of the live processes of the group now.
+
+        Until a forked process calls exec, it shows the pages of its parent. So a process with the command line of its
+        parent is counted from the second reading on: by then it is a worker that was forked on purpose.
+        """
+        members: dict[int, tuple[int, list[str], int]] = {}
         for process in group(self.pid):
             with contextlib.suppress(psutil.Error):
-                total += int(process.memory_info().rss)
-        return total
+                members[process.pid] = process.ppid(), process.cmdline(), int(process.memory_info().rss)
+        forked = {pid for pid, (parent, line, _) in members.items() if parent in members and members[parent][1] == line}
+        fresh, self._forked = forked - self._forked, forked
+        return sum(size for pid, (_, _, size) in members.items() if pid not in fresh)
 
     async def ready(self, *, within: timedelta) -> dict[str, Any]:
         """Wait for the child's first line. Raises `EngineFailed` if it dies, `Deadline` if it takes too long."""

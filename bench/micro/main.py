@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import runs
+from bench.busy import busy
 from bench.cell import Say
 from bench.measure import open_log
 from bench.micro.measure import EVENT_BYTES, Figure, WrongAnswer, backlog, measure
@@ -73,7 +74,7 @@ def main(*, works: Sequence[str], peers: Sequence[str], count: int, output: Path
     asked = [_named(peer, by_name, "peer") for peer in peers] or list(PEERS)
     run = runs.create(output, {"command": "micro", "works": works, "peers": peers, "runs": count}, seed=seed)
     cells = [Cell(work, peer, lacks=peer.lacks(work)) for work in chosen for peer in asked]
-    with open_log(None, run, say) as log:
+    with open_log(None, run, say) as (log, _):
         asyncio.run(_measure(cells, count, seed, log, run, say))
         restored = [] if works or OURS not in {peer.name for peer in asked} else _restore(count, log, run, say)
     run.close()
@@ -123,14 +124,14 @@ def _show(cells: Sequence[Cell], count: int, run: runs.Run, restored: Sequence[R
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 160
-    loads = [figure.load for cell in cells for figure in cell.figures]
-    between = f"load {min(loads):.1f} to {max(loads):.1f}" if loads else "nothing measured"
+    others = [figure.others for cell in cells for figure in cell.figures]
+    used = f"others used up to {max(each.cpu for each in others):.1%} of them" if others else "nothing measured"
     console.print(
         f"CPU us an event of the whole worker, min / median / max of {count} runs; {EVENT_BYTES}-byte JSON, "
-        f"{KEYS} keys, {PARTITIONS} partitions, full rate; {os.cpu_count()} cores, {between}",
+        f"{KEYS} keys, {PARTITIONS} partitions, full rate; {os.cpu_count()} cores, {used}",
         markup=False,
     )
-    if loads and max(loads) > (os.cpu_count() or 1):
+    if any(map(busy, others)):
         console.print(
             "Not for decisions: others used the machine. A worker that waits for a core commits by the clock all the "
             "same, with fewer events in each commit, so each event pays more.",

@@ -8,7 +8,6 @@ compared, row by row, with what is right; without that there is no figure.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
 from collections import Counter
@@ -19,6 +18,8 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from bench import busy
+from bench.busy import Others
 from bench.micro.peers import Peer, Running
 from bench.micro.work import PARTITIONS, Work
 from engines.broker.link import Link
@@ -55,8 +56,8 @@ class Figure:
     events_s: float
     """Events a second of wall time, on a machine that others may use."""
     rows: int
-    load: float
-    """The machine's load average of the last minute, at the end."""
+    others: Others
+    """Other processes, while the backlog was worked off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,19 +94,20 @@ async def measure(work: Work, peer: Peer, due: Backlog, log: Log, logs: Path) ->
             await running.settle(await asyncio.to_thread(_warm_up, log, job, due.warmup), within=DONE_WITHIN)
             held = await asyncio.to_thread(_Held, log, job)
             await asyncio.to_thread(held.encode, due.measured)
-            before, started = _cpu_s(running), time.monotonic()
+            machine, before, started = busy.usage(), _cpu_s(running), time.monotonic()
             ends = await asyncio.to_thread(held.send)
             if not peer.reads_uncommitted:
-                before, started = _cpu_s(running), time.monotonic()
+                machine, before, started = busy.usage(), _cpu_s(running), time.monotonic()
             await asyncio.to_thread(held.commit)
             await running.settle(ends, within=DONE_WITHIN)
             spent, elapsed = _cpu_s(running) - before, time.monotonic() - started
+            others = busy.between(machine, busy.usage())
         rows = await asyncio.to_thread(_rows, work, job, log)
         judge(due.rows, rows, coalesced=peer.coalesces)
     finally:
         await asyncio.to_thread(remove_dir, scratch)
     count = len(due.measured)
-    return Figure(cpu_us=spent / count * 1e6, events_s=count / elapsed, rows=rows.total(), load=os.getloadavg()[0])
+    return Figure(cpu_us=spent / count * 1e6, events_s=count / elapsed, rows=rows.total(), others=others)
 
 
 class _Held:

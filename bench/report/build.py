@@ -13,11 +13,10 @@ from typing import Any
 
 import msgspec
 
-from bench import matrix, runs
+from bench import figures, matrix, runs
 from bench.check import flaw, histories
 from bench.explain import lines
 from bench.report import charts, page, timeline
-from bench.report.charts import Benched, Figures
 from bench.report.picture import Picture
 from bench.story import Reason, Story, tell
 from bench.suite import read_scripts, read_verdicts
@@ -128,7 +127,7 @@ def _view(folder: Path) -> dict[str, Any]:
     verdicts = read_verdicts(folder)
     cells = _Cells(folder, verdicts)
     entries = [_entry(expectation, cells, verdicts) for expectation in _played(verdicts)]
-    benched = runs.records(folder, "bench", Benched)
+    benched = figures.read(folder)
     return {
         "run": folder.resolve().name,
         "about": about,
@@ -141,7 +140,9 @@ def _view(folder: Path) -> dict[str, Any]:
         "strays": tuple(_strays(verdicts)),
         "whys": _whys(entries, cells.titles),
         "legend": [(matrix.GLYPHS[value], value, _LEGEND[value]) for value in Value],
-        "benched": benched,
+        "benched": [(each, figures.row(each), figures.memory(each)) for each in figures.grouped(benched)],
+        "figure_headings": figures.HEADINGS,
+        "machine": figures.machine(benched),
         "charts": _charts(benched),
         "controls": [(each.engine, len(each.caught_by)) for each in runs.records(folder, "controls", _Control)],
         "left_out": tuple(_left_out(verdicts)),
@@ -264,12 +265,12 @@ def _whys(entries: Sequence[Entry], titles: Mapping[str, str]) -> list[Why]:
     return whys
 
 
-def _charts(benched: Sequence[Benched]) -> list[tuple[str, Picture, Picture]]:
+def _charts(benched: Sequence[figures.Record]) -> list[tuple[str, Picture, Picture]]:
     """Return each scenario's name with its latencies and state sizes."""
-    measured: dict[str, list[tuple[str, Figures]]] = defaultdict(list)
+    measured: dict[str, list[figures.Record]] = defaultdict(list)
     for record in benched:
-        if record.figures is not None:
-            measured[record.scenario].append((record.engine, record.figures))
+        if record["figures"] is not None:
+            measured[record.get("scenario", "")].append(record)
     return [(scenario, charts.latency(results), charts.state(results)) for scenario, results in measured.items()]
 
 

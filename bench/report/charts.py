@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Any
 
-import msgspec
-
-from bench.memory import Memory
 from bench.report.picture import Box, Picture, Shape, Text, width
 from bench.text import plain
 
@@ -16,52 +13,28 @@ LONG = 420
 """Pixels of the longest bar."""
 _STATE = {"disk_bytes": "on disk", "restore_bytes": "to restore"}
 """Without `live_bytes`: each engine counts them in its own encoding, so two engines cannot be compared by them."""
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class State(msgspec.Struct):
-    """Sizes of the state; None: the engine does not tell."""
-
-    rows: Count | None = None
-    disk_bytes: Count | None = None
-    restore_bytes: Count | None = None
-
-
-class Figures(msgspec.Struct):
-    """Figures of a record, as far as the page shows them."""
-
-    samples: Count
-    latency_ns: dict[str, Count | None]
-    cpu_s_per_million: float | None
-    state: State
-    memory: Memory | None = None
+def latency(results: Sequence[Mapping[str, Any]]) -> Picture:
+    """Draw the percentiles of visible latency, in milliseconds; `results` are records of bench.jsonl with figures."""
+    names = list(results[0]["figures"]["latency_ns"])
+    rows = {name: [_scaled(result["figures"]["latency_ns"].get(name), 1e6) for result in results] for name in names}
+    return _bars("visible latency in ms", rows, list(map(_name, results)), "ms")
 
 
-class Benched(msgspec.Struct):
-    """The shape of a line of bench.jsonl."""
-
-    engine: str
-    title: str
-    outcome: str
-    reason: str
-    figures: Figures | None
-    scenario: str = ""
-
-
-def latency(measured: Sequence[tuple[str, Figures]]) -> Picture:
-    """Draw the percentiles of visible latency, in milliseconds; `measured`: engines with their figures."""
-    names = list(measured[0][1].latency_ns)
-    rows = {name: [_scaled(figures.latency_ns.get(name), 1e6) for _, figures in measured] for name in names}
-    return _bars("visible latency in ms", rows, [engine for engine, _ in measured], "ms")
-
-
-def state(measured: Sequence[tuple[str, Figures]]) -> Picture:
+def state(results: Sequence[Mapping[str, Any]]) -> Picture:
     """Draw how big the state was at the end, in KiB."""
     rows = {
-        label: [_scaled(getattr(figures.state, name), 1024) for _, figures in measured]
+        label: [_scaled(result["figures"]["state"].get(name), 1024) for result in results]
         for name, label in _STATE.items()
     }
-    return _bars("state at the end in KiB", rows, [engine for engine, _ in measured], "KiB")
+    return _bars("state at the end in KiB", rows, list(map(_name, results)), "KiB")
+
+
+def _name(result: Mapping[str, Any]) -> str:
+    """Return the engine, and which run of several it was."""
+    number = result.get("run", 1)
+    return str(result["engine"]) if number == 1 else f"{result['engine']}, run {number}"
 
 
 def _scaled(value: float | None, unit: float) -> float | None:

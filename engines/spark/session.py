@@ -51,11 +51,9 @@ _PROFILE = {
     },
     Profile.BENCH: {"spark.sql.shuffle.partitions": "2", "spark.driver.memory": "2g"},
 }
-_JVM = {
-    # C1 alone has a code cache of 48 MB, which a suite fills: then the compiler stops for the rest of the JVM's life.
-    Profile.SUITE: ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m", "-Xmn400m"),
-    Profile.BENCH: (),
-}
+C1 = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=240m")
+"""C1 alone has a code cache of 48 MB, which a suite fills: then the compiler stops for the rest of the JVM's life."""
+JVM: dict[Profile, tuple[str, ...]] = {Profile.SUITE: ("-XX:+UseSerialGC", *C1, "-Xmn400m"), Profile.BENCH: ()}
 _POLL_MS_A_JOB = 10
 _POLL_MS_MOST = 200
 """Spark asks for new offsets every 10 ms a query. With many idle queries that alone fills a core: so all of them
@@ -88,7 +86,7 @@ def settings(
     own["spark.local.dir"] = str(local_dir)
     if profile is Profile.SUITE:
         own["spark.sql.streaming.pollingDelay"] = f"{min(_POLL_MS_MOST, _POLL_MS_A_JOB * jobs)}ms"
-    flags = ["-Duser.timezone=UTC", temporary(local_dir), *(() if shipped else _JVM[profile])]
+    flags = ["-Duser.timezone=UTC", temporary(local_dir), *(() if shipped else JVM[profile])]
     if profile is Profile.SUITE and not shipped:
         flags += _archive_flags(archive(classpath, java), java, train)
     own["spark.driver.extraJavaOptions"] = " ".join(flags)

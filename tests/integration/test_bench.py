@@ -55,6 +55,8 @@ def test_right_answers_are_measured(broker: str, tmp_path: Path, capsys: pytest.
     assert figures["samples"] == 2000
     assert figures["state"]["rows"] == figures["keys"] == len({event.key for event in drawn(1, 2400, 400)})
     assert figures["cpu_s_per_million"] is None
+    assert (figures["rows"], figures["events"]) == (2400, 2400)
+    assert result["guarantee"] == "exactly-once"
 
     run = only_run(tmp_path)
     assert told["run"] == str(run)
@@ -191,17 +193,19 @@ async def test_generator_and_probe_agree_without_any_engine(broker: str, tmp_pat
                 await child.ready(within=WITHIN)
             answer = await children["load"].request("run", within=WITHIN, start_ns=time.monotonic_ns())
             sent = msgspec.convert(answer, load.Sent, strict=False)
-            read = await children["probe"].request("until", within=WITHIN, within_s=20, ends=sent.ends)
+            written = log.ends([(topic, 0), (topic, 1)], committed=False)
+            ends = {partition: end for (_, partition), end in written.items()}
+            read = await children["probe"].request("until", within=WITHIN, within_s=20, ends=ends)
         finally:
             for child in children.values():
                 child.kill()
-        messages = log.read({(topic, number): (0, end) for number, end in sent.ends.items()})
+        messages = log.read({(topic, number): (0, end) for number, end in ends.items()})
     assert sent.unsure == {}
-    assert sum(sent.ends.values()) == 1000
+    assert sum(ends.values()) == 1000
     assert read["reached"]
     rows = np.load(tmp_path / "rows.npy")
     assert sorted(zip(rows["partition"].tolist(), rows["offset"].tolist(), strict=True)) == [
-        (number, offset) for number, end in sorted(sent.ends.items()) for offset in range(end)
+        (number, offset) for number, end in sorted(ends.items()) for offset in range(end)
     ]
     expected = load.prepare(SCENARIO, drawn(3, 1000, 1000), 3)
     values = {(place[1], message.offset): message.value for place, found in messages.items() for message in found}

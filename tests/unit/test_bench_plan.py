@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ def plan(**changed: Any) -> Plan:
         ({"duration_s": 1.0}, "--duration is at least 5 s, not 1"),
         ({"duration_s": float("nan")}, "--duration"),
         ({"warmup_s": -1.0}, "--warmup"),
+        ({"runs": 0}, "--runs is 1 to 100, not 0"),
         ({"partitions": 0}, "--partitions is 1 to 64, not 0"),
         ({"seed": -1}, "--seed"),
         ({"rate": 1e6, "duration_s": 600.0}, "lower --rate or --duration"),
@@ -86,6 +88,23 @@ def test_only_a_minute_decides() -> None:
     assert plan(duration_s=60.0).heading == ""
 
 
+def test_a_shorter_warm_up_than_declared_does_not_decide() -> None:
+    assert plan(duration_s=60.0, warmup_s=0.5).heading.endswith("(reference warmed up for 0.5 s of 1 s)")
+    assert plan(duration_s=60.0, warmup_s=1.0).heading == ""
+
+
+def test_runs_are_interleaved_forwards_and_backwards() -> None:
+    assert plan(engines=("reference", "faust"), runs=3).order() == [
+        ("reference", 1),
+        ("faust", 1),
+        ("faust", 2),
+        ("reference", 2),
+        ("reference", 3),
+        ("faust", 3),
+    ]
+    assert plan().order() == [("reference", 1)]
+
+
 def test_events_are_due_by_the_schedule_alone() -> None:
     due = intended_ns(4, 2000.0)
     assert due.tolist() == [0, 500_000, 1_000_000, 1_500_000]
@@ -110,6 +129,16 @@ def test_events_can_be_read_as_what_they_are() -> None:
     assert rows == [EventRow(event.key, event.id, 1, event.time_us) for event in drawn]
     assert [key for key, _, _ in messages] == [(event.key or "").encode() for event in drawn]
     assert [stamp for _, _, stamp in messages] == [(T0_US + (event.time_us or 0)) // 1000 for event in drawn]
+
+
+def test_events_that_no_broker_acknowledged_are_counted_by_key() -> None:
+    unsure = load.Unsure()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Accepts, and never answers.
+        producer = load.connect(f"127.0.0.1:{silent.getsockname()[1]}", unsure)
+        for key in ("a", "b", "a"):
+            producer.produce("nowhere", b"{}", key)
+        load.drain(producer, within_s=0.01)
+    assert unsure.events == {"a": 2, "b": 1}
 
 
 def test_keys_are_drawn_uniformly() -> None:

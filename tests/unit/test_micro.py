@@ -7,6 +7,7 @@ from itertools import groupby
 
 import pytest
 
+from bench.busy import Others
 from bench.micro.main import Cell
 from bench.micro.measure import EVENT_BYTES, Figure, WrongAnswer, _padded, backlog, judge
 from bench.micro.peers import KafkaStreams, Ours
@@ -75,7 +76,7 @@ def test_a_coalesced_count_must_end_right() -> None:
 
 
 def test_a_cell_shows_spread_and_never_a_wrong_figure() -> None:
-    figures = [Figure(cpu_us=cpu, events_s=1, rows=1, load=0) for cpu in (3.0, 1.0, 2.0)]
+    figures = [Figure(cpu_us=cpu, events_s=1, rows=1, others=Others(cpu=0, stolen=0)) for cpu in (3.0, 1.0, 2.0)]
     cell = Cell(WORKS["filter"], FAUST, figures)
     assert cell.shown() == "1.00 / 2.00 / 3.00"
     cell.wrong = "rows are missing"

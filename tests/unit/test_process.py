@@ -296,3 +296,27 @@ def _alive(pid: int) -> bool:
         return runs(psutil.Process(pid))
     except psutil.NoSuchProcess:
         return False
+
+
+FORKS = """
+import os, sys
+held = bytearray(b"x") * 100_000_000
+print('{"ready": {}}', flush=True)
+for line in sys.stdin:
+    if os.fork() == 0:
+        os.read(0, 1)
+    print('{"id": 1, "ok": {}}', flush=True)
+"""
+
+
+async def test_the_memory_of_a_forked_process_is_counted_once_it_is_seen_to_stay(tmp_path: Path) -> None:
+    child = Child("forks", [sys.executable, "-c", FORKS], log=tmp_path / "forks.log", talk=True)
+    try:
+        await child.ready(within=WITHIN)
+        before = child.resident_bytes()
+        await child.request("fork", within=WITHIN)
+        first, second = child.resident_bytes(), child.resident_bytes()
+    finally:
+        child.kill()
+    assert before > 100_000_000
+    assert first < 1.5 * before < second

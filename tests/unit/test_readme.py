@@ -117,3 +117,21 @@ def test_a_damaged_record_is_refused_with_its_line(tmp_path: Path, line: bytes) 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorruptRun, match="no run folder"):
         results([tmp_path])
+
+
+def test_runs_under_one_load_are_one_row_and_another_load_is_another_table(tmp_path: Path) -> None:
+    folders = []
+    for rate, p50 in ((2000, 10), (2000, 30), (20_000, 50)):
+        run = create(tmp_path, {"rate": rate, "duration_s": 60}, seed=1)
+        latency = {"p50": p50 * 1_000_000, "p90": None, "p99": None, "max": None}
+        state = {"rows": 7, "live_bytes": None, "disk_bytes": None, "restore_bytes": None}
+        figures = {"latency_ns": latency, "cpu_s_per_million": None, "state": state}
+        run.append("bench", {"engine": "faust", "title": "Faust", "outcome": "right", "reason": "", "figures": figures})
+        folders.append(run.path)
+    section, _ = results(folders)
+    assert section.count("| engine | answers | guarantee | rows written |") == 2
+    assert "2000 events/s, 60 s measured after the warm-up." in section
+    assert "Median and range of several runs." in section
+    assert "| Faust | right | not told |" in section
+    assert "| 20.0 (10.0 to 30.0) |" in section
+    assert "| 50.0 |" in section

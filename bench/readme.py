@@ -16,14 +16,16 @@ from typing import Any
 from bench import figures, matrix, recorded, runs
 from bench.check import histories
 from bench.plan import SCENARIOS
+from bench.recorded import Recorded
 from bench.story import RECONSTRUCTED
 from bench.suite import read_verdicts
 from bench.text import escaped, plain
 from engines import registry
 from engines.errors import CorruptRun
+from semantics.catalogue import all_expectations
 from semantics.errors import UnknownName, WeirError
 from semantics.history import Struck
-from semantics.verdict import Verdict
+from semantics.verdict import Value, Verdict
 
 BEGIN = "<!-- begin: results, inserted by `make readme` from a recorded run -->"
 END = "<!-- end: results -->"
@@ -46,8 +48,11 @@ VARIANTS = """\
 The verdicts of each variant that differ from those of its engine, or have another reason. *Played* counts all."""
 
 
-def results(folders: Sequence[Path]) -> tuple[str, str]:
-    """Return README's section and docs/results.md, as these run folders tell them. Raises `CorruptRun`."""
+def results(folders: Sequence[Path], kept: Recorded | None = None) -> tuple[str, str]:
+    """Return README's section and docs/results.md. Raises `CorruptRun`.
+
+    `kept`: verdicts of variants that these run folders do not hold.
+    """
     cells: dict[str, dict[str, Verdict]] = {}
     commits: dict[str, dict[str, str]] = {}
     benched: dict[str, list[figures.Record]] = {}
@@ -65,6 +70,10 @@ def results(folders: Sequence[Path]) -> tuple[str, str]:
         for engine, column in read_verdicts(folder).items():
             cells.setdefault(engine, {}).update(column)
             commits.setdefault(engine, {}).update(dict.fromkeys(column, _commit(manifests[-1])))
+    for name, column, of in _older(kept):
+        mine = cells.setdefault(name, {})
+        commits.setdefault(name, {}).update(dict.fromkeys(column.keys() - mine.keys(), of))
+        cells[name] = column | mine
     whole = {engine: column for engine, column in cells.items() if not registry.get(engine)[1]}
     machine, counted = f"{_machine(manifests)} {_commits({name: commits[name] for name in whole})}", _counts(whole)
     of_all = "Those are the core expectations. Of all ([docs/results.md](docs/results.md), with the reasons):"
@@ -96,14 +105,25 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     page, folders = Path("README.md"), [Path(argument) for argument in arguments]
     try:
-        section, whole = results(folders)
+        kept = recorded.record(folders, recorded.load())
+        section, whole = results(folders, kept)
         page.write_text(insert(page.read_text(), section))
         Path("docs", "results.md").write_text(whole)
-        recorded.save(recorded.record(folders))
+        recorded.save(kept)
     except WeirError as error:
         print(f"error: {escaped(str(error))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _older(kept: Recorded | None) -> Iterator[tuple[str, dict[str, Verdict], str]]:
+    """Yield variants with verdicts of earlier runs, as far as their scripts are today's, and the commits of those."""
+    if kept is None:
+        return
+    for name, commits in kept.older.items():
+        found = {expectation.id: kept.verdict(name, expectation) for expectation in all_expectations()}
+        column = {id: Verdict(value=Value(cell.value), reason=cell.reason) for id, cell in found.items() if cell}
+        yield name, column, ", ".join(commits)
 
 
 def _machine(manifests: Sequence[dict[str, Any]]) -> str:

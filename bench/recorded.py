@@ -38,6 +38,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     commits: list[str]
     cells: dict[str, dict[str, Cell]]
+    older: dict[str, list[str]] = {}
+    """Variant -> the commits of its verdicts that earlier records hold. Variants are played rarely: one takes hours."""
 
     def verdict(self, engine: str, expectation: Expectation) -> Cell | None:
         """Return the cell, if there is one and it is of the script that the catalogue has now."""
@@ -45,8 +47,11 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         return cell if cell and cell.script == digest(script_of(expectation)) else None
 
 
-def record(folders: Sequence[Path]) -> Recorded:
-    """Return what these run folders hold; later ones win. Raises `CorruptRun`, `UnknownName`."""
+def record(folders: Sequence[Path], before: Recorded | None = None) -> Recorded:
+    """Return the verdicts of these run folders; later ones win. Raises `CorruptRun`, `UnknownName`.
+
+    `before`: the record whose verdicts of variants stay where these runs have none.
+    """
     cells: dict[str, dict[str, Cell]] = {}
     about: list[Mapping[str, Any]] = []
     for folder in folders:
@@ -61,7 +66,13 @@ def record(folders: Sequence[Path]) -> Recorded:
                     value=verdict.value.value, reason=reason, script=digest(played.get((engine, id), []))
                 )
     commits = list(dict.fromkeys(each["versions"]["weir"] for each in about))
-    return Recorded(date=about[-1]["started"][:10], commits=commits, cells=cells)
+    before = before or Recorded(date="", commits=[], cells={})
+    older: dict[str, list[str]] = {}
+    for name, earlier in before.cells.items():
+        now = cells.get(name, {})
+        if registry.get(name)[1] and not earlier.keys() <= now.keys():
+            cells[name], older[name] = earlier | now, before.older.get(name, before.commits)
+    return Recorded(date=about[-1]["started"][:10], commits=commits, cells=cells, older=older)
 
 
 def load(path: Path = FILE) -> Recorded:
@@ -78,7 +89,8 @@ def save(recorded: Recorded, path: Path = FILE) -> None:
     for engine, column in recorded.cells.items():
         cells = ",\n".join(f"  {_json(id)}: {_json(cell)}" for id, cell in column.items())
         columns.append(f"{_json(engine)}: {{\n{cells}\n}}")
-    head = f'{{"date": {_json(recorded.date)}, "commits": {_json(recorded.commits)}, "cells": {{\n'
+    head = f'{{"date": {_json(recorded.date)}, "commits": {_json(recorded.commits)}, "older": {_json(recorded.older)}, '
+    head += '"cells": {\n'
     path.write_text(head + ",\n".join(columns) + "\n}}\n")
 
 

@@ -9,6 +9,7 @@ import pytest
 from bench import recorded
 from bench.claimed import CLAIMS
 from bench.claims import Asked, Claim, Finding, Played, Records, claims_page, joined
+from bench.readme import results
 from bench.recorded import Cell, Recorded, digest
 from bench.runs import create
 from bench.suite import script_of
@@ -88,3 +89,22 @@ def test_verdicts_are_kept_with_the_script_that_was_played(tmp_path: Path) -> No
     assert kept.cells == {"spark": {"EO-01": Cell(value="deviates", reason="sink = X", script=SCRIPT)}}
     recorded.save(kept, tmp_path / "verdicts.json")
     assert recorded.load(tmp_path / "verdicts.json") == kept
+
+
+def test_verdicts_of_a_variant_stay_until_it_is_played_again(tmp_path: Path) -> None:
+    run = create(tmp_path, {}, seed=1)
+    cell: dict[str, object] = {"expectation": "EO-01", "rules": [], "step": None, "script": script_of(find("EO-01"))}
+    run.append("verdicts", {**cell, "engine": "spark:shipped", "verdict": "deviates", "reason": "new"})
+    run.close()
+    old, other = (Cell(value="holds", script=SCRIPT), Cell(value="deviates", reason="old", script=SCRIPT))
+    before = Recorded(
+        date="", commits=["a"], cells={"spark": {"EO-01": old}, "spark:shipped": {"EO-01": other, "EO-02": old},
+                                       "spark:once": {"EO-01": other}}
+    )  # fmt: skip
+    kept = recorded.record([run.path], before)
+    assert kept.cells == {
+        "spark:shipped": {"EO-01": Cell(value="deviates", reason="new", script=SCRIPT), "EO-02": old},
+        "spark:once": {"EO-01": other},
+    }
+    assert kept.older == {"spark:shipped": ["a"], "spark:once": ["a"]}
+    assert "spark:once a." in results([run.path], kept)[1]

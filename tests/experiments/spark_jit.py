@@ -2,7 +2,7 @@
 
 Not a test: it takes ten minutes and a quiet machine. Prints the bench's tables, each with its load of the machine.
 
-    .venv/bin/python tests/experiments/spark_jit.py --rate 20000 --duration 60 --output runs
+    .venv/bin/python tests/experiments/spark_jit.py --rate 20000 --duration 60
 """
 
 from __future__ import annotations

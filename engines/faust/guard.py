@@ -15,6 +15,8 @@ PINNED = {
 }
 REMEDY = "`make setup` installs what the lock says"
 _SHAPES = (
+    ("aiokafka.client", "AIOKafkaClient._get_conn"),
+    ("aiokafka.client", "ConnectionGroup"),
     ("aiokafka.consumer.fetcher", "PartitionRecords._consumer_record"),
     ("aiokafka.consumer.fetcher", "FetchResult.getall"),
     ("aiokafka.consumer.fetcher", "Fetcher._proc_fetch_request"),

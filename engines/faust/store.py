@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
 from engines.faust.base import LAST, SAVED_EVERY_S, STALE_AFTER_S
 from engines.faust.tables import Layout, Tables
@@ -105,8 +105,10 @@ class _Family:
         iterator.status()
 
     def count(self) -> int:
-        """Return the number of rows, without reading values."""
-        iterator = self._family.iter()
+        """Return the number of rows. Values are not read, and blocks are not kept in the cache."""
+        options = ReadOptions()
+        options.fill_cache(False)
+        iterator = self._family.iter(options)
         iterator.seek_to_first()
         valid, step, rows = iterator.valid, iterator.next, 0
         while valid():

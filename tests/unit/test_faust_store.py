@@ -90,6 +90,16 @@ def test_a_damaged_block_is_met_and_remembered(tmp_path: Path) -> None:
     again.close()
 
 
+def test_counting_keeps_no_block_in_memory(tmp_path: Path) -> None:
+    """Else every recovery fills the cache with rows that nobody has asked for, and hides damage from whoever does."""
+    path = filled(tmp_path / "0")
+    store = open_store(path, Caches(), LAYOUTS)
+    assert store.count() == ROWS
+    flip(path, "*.sst", 3000)
+    assert damaged(met(store))
+    store.close()
+
+
 def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> None:
     """Else a worker that takes over a damaged copy would die of it again and again."""
     path = filled(tmp_path / "0")

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 
 from engines.broker.log import KafkaLog
 from engines.contract import Message
+from engines.faust import driver
 from engines.faust.changelog import ROW, TASK, ChangelogLost, recover
 from engines.faust.store import Caches, Store, TaskRecord, open_store
 from engines.faust.tables import Layout
@@ -24,6 +25,7 @@ _numbers = itertools.count()
 @pytest.fixture
 def place(broker: str) -> Iterator[TopicPartition]:
     """A changelog with rows a, b and c."""
+    driver.install()  # Else aiokafka yields lists, which do not tell where a chunk ends.
     with KafkaLog(broker) as log:
         name = f"changelog-{os.getpid()}-{next(_numbers)}"
         log.create({name: 1}, compact=True)

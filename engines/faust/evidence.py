@@ -68,7 +68,11 @@ class Scene:
 
     def verify(self, log: Log, parked: Sequence[Mapping[str, Any]]) -> str:
         """Return what shows that the parked tasks are at the point. Blocks; raises `Deadline` if the log disagrees."""
-        wrote = {_unplace(place): end for task in parked for place, end in task["wrote"].items()}
+        wrote: dict[Place, int] = {}
+        for task in parked:
+            for name, end in task["wrote"].items():
+                # Tasks of one stage write to the same partitions of the next: the end is the later one's.
+                wrote[_unplace(name)] = max(end, wrote.get(_unplace(name), 0))
         match self.point:
             case CrashPoint.BEFORE_PROCESS | CrashPoint.AFTER_PROCESS:
                 return self._nothing_written(log, [f"{task['job']}/{task['partition']}" for task in parked])

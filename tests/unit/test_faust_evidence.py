@@ -107,6 +107,13 @@ def test_mid_sink_is_a_part_and_no_more(
         scene(CrashPoint.MID_SINK, wal).verify(Ends(**ends | {"dead": (1, 0)}), parked(left, **wrote))
 
 
+def test_tasks_that_write_to_one_partition_end_where_the_later_one_ends(wal: Path) -> None:
+    said = [*parked({"log/0": 1}, out=5), *parked({"log/0": 1}, out=4)]
+    for order in (said, said[::-1]):
+        told = scene(CrashPoint.MID_SINK, wal).verify(Ends(out=(5, 3), log=(5, 5)), order)
+        assert "out/0 3..5" in told
+
+
 def test_without_transactions_the_changelog_tells(wal: Path) -> None:
     weak = scene(CrashPoint.AFTER_SINK, wal, transactional=False)
     assert "no commit is on the changelog" in weak.verify(Ends(out=(5, 5), log=(5, 5)), parked(out=5))

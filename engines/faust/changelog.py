@@ -11,29 +11,37 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from engines.errors import EngineFailed
 from engines.faust.driver import Chunk
-from engines.faust.store import Store, damaged
+from engines.faust.identity import ANEW
+from engines.faust.store import Store, TaskRecord, damaged
 
 log = logging.getLogger(__name__)
 ROW, TASK = b"r", b"t"
 POLL_MS = 200
 _MAX_FETCH_BYTES = 4 << 20
+_SHOWN_BYTES = 60
 
 
 class ChangelogLost(EngineFailed):
     """The changelog lacks state that was committed: going on would count on from nothing."""
 
 
+class ForeignRecord(EngineFailed):
+    """The changelog has a record that is no row and no commit of the task."""
+
+
 class Reader:
     """Feeds one changelog partition into one store, commit by commit."""
 
-    def __init__(self, store: Store, *, transactional: bool) -> None:
-        self._store, self._transactional = store, transactional
+    def __init__(self, place: TopicPartition, store: Store, *, transactional: bool) -> None:
+        self._place, self._store, self._transactional = place, store, transactional
         self._rows: dict[bytes, bytes | None] = {}
         self.read = 0
         """Records so far."""
@@ -60,16 +68,47 @@ class Reader:
         self.read += len(chunk)
         for message in chunk:
             key, value = message.key, message.value
-            if key == TASK:
+            if key == TASK and value is not None:
                 record = value
                 if not self._transactional:
+                    self._check(chunk, record)
                     self._store.restore(self._rows, record, message.offset + 1)
                     self._rows = {}
-            else:
+            elif key is not None and key.startswith(ROW):
                 self._rows[key[len(ROW) :]] = value
+            else:
+                raise self._foreign(message, "no such keys are written")
+        self._check(chunk, record)
         if self._transactional:
             self._store.restore(self._rows, record, chunk.end)
             self._rows = {}
+
+    def _check(self, chunk: Chunk, record: bytes | None) -> None:
+        """Raise `ForeignRecord` if a row, or the task's last record in the chunk, cannot be decoded."""
+        try:
+            self._store.rows.check(self._rows)
+            if record is not None:
+                msgspec.json.decode(record, type=TaskRecord)
+        except Exception as error:
+            raise self._foreign(next(filter(self._is_damaged, chunk)), str(error)) from error
+
+    def _is_damaged(self, message: Any) -> bool:
+        try:
+            if message.key == TASK:
+                msgspec.json.decode(message.value, type=TaskRecord)
+            else:
+                self._store.rows.check({message.key[len(ROW) :]: message.value})
+        except Exception:
+            return True
+        return False
+
+    def _foreign(self, message: Any, why: str) -> ForeignRecord:
+        return ForeignRecord(
+            f"{self._place.topic}/{self._place.partition} has a record at offset {message.offset} that this job did "
+            f"not write, or that was damaged: key {_cut(message.key)}, value {_cut(message.value)} ({why}). The state "
+            f"cannot be restored. Stop whoever else writes to this topic; then restore the topic from a copy, or "
+            f"{ANEW}."
+        )
 
     def is_complete(self) -> bool:
         """Return whether the store holds as many rows as the last commit counted. Condemns as `take` does."""
@@ -82,25 +121,34 @@ class Reader:
         return set(self._rows)
 
 
+class InputBounds(NamedTuple):
+    """Offsets of one input partition."""
+
+    begin: int
+    end: int
+    committed: int = 0
+    """By the consumer group; 0 where the group has committed nothing."""
+
+
 async def input_bounds(
     bootstrap: str, group: str, inputs: Sequence[TopicPartition]
-) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Return the offsets at which the inputs begin, and those that the group has committed, where it has.
-
-    Call it when no writer of these partitions has anything open any more.
-    """
+) -> dict[TopicPartition, InputBounds]:
+    """Return the offsets of inputs. To be called when no writer of these partitions has anything open any more."""
     servers = bootstrap.split(",")
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False)
     try:
         await asyncio.gather(admin.start(), consumer.start())
         await consumer._client.set_topics([place.topic for place in inputs])
-        begins, found = await asyncio.gather(
-            consumer.beginning_offsets(inputs), admin.list_consumer_group_offsets(group, partitions=list(inputs))
+        begins, ends, found = await asyncio.gather(
+            consumer.beginning_offsets(inputs),
+            consumer.end_offsets(inputs),
+            admin.list_consumer_group_offsets(group, partitions=list(inputs)),
         )
     finally:
         await asyncio.gather(admin.close(), consumer.stop())
-    return dict(begins), {place: at.offset for place, at in found.items() if at.offset >= 0}
+    committed = {place: max(at.offset, 0) for place, at in found.items()}
+    return {place: InputBounds(begins[place], ends[place], committed.get(place, 0)) for place in inputs}
 
 
 def reading(bootstrap: str) -> AIOKafkaConsumer:
@@ -117,12 +165,13 @@ def reading(bootstrap: str) -> AIOKafkaConsumer:
 async def recover(
     bootstrap: str,
     stores: Mapping[TopicPartition, Store],
+    ids: Mapping[str, str],
     outputs: Sequence[TopicPartition],
     *,
     transactional: bool,
     reader: type[Reader] = Reader,
 ) -> tuple[dict[TopicPartition, set[bytes]], dict[TopicPartition, int], dict[TopicPartition, int]]:
-    """Bring every store up to the end of its changelog partition.
+    """Bring every store up to the end of its changelog partition. `ids`: changelog -> its id (`identity.py`).
 
     Return what is stale in each, where `outputs` end, and how many records were read for each store. Call it when no
     writer of these partitions has anything open any more.
@@ -133,14 +182,14 @@ async def recover(
         consumer.assign(list(stores))
         # Known beforehand, all at once: `end_offsets` would learn of one topic after the other, a round each.
         await consumer._client.set_topics([place.topic for place in (*stores, *outputs)])
-        (begins, ends), output_ends = await asyncio.gather(bounds(consumer, stores), consumer.end_offsets(outputs))
+        (begins, ends), output_ends = await asyncio.gather(bounds(consumer, stores, ids), consumer.end_offsets(outputs))
         inherited = {place for place, store in stores.items() if store.read_to}
-        readers = {place: reader(store, transactional=transactional) for place, store in stores.items()}
+        readers = {place: reader(place, store, transactional=transactional) for place, store in stores.items()}
         await _read(consumer, stores, stores, readers, ends)
         for place in inherited:
             if not readers[place].is_complete():
                 stores[place].forget("with the changelog it has not as many rows as the last commit counted")
-                readers[place] = reader(stores[place], transactional=transactional)
+                readers[place] = reader(place, stores[place], transactional=transactional)
         await _read(consumer, [place for place in inherited if not stores[place].read_to], stores, readers, ends)
     finally:
         await consumer.stop()
@@ -154,12 +203,17 @@ async def recover(
     )
 
 
+def _cut(data: bytes | None) -> str:
+    return repr(data) if data is None or len(data) <= _SHOWN_BYTES else f"{data[:_SHOWN_BYTES]!r}..."
+
+
 async def bounds(
-    consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store]
+    consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store], ids: Mapping[str, str]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return where changelog partitions begin and end; let stores that do not fit them forget their rows."""
     begins, ends = await asyncio.gather(consumer.beginning_offsets(list(stores)), consumer.end_offsets(list(stores)))
     for place, store in stores.items():
+        store.follow(place.topic, ids[place.topic])
         if store.read_to > ends[place]:
             store.forget(f"it is ahead of its changelog, which ends at {ends[place]}: the topic was made anew")
         elif 0 < store.read_to < begins[place]:
@@ -195,10 +249,10 @@ def _refuse(place: TopicPartition, store: Store, begin: int, *, transactional: b
     Without transactions two workers may have written at once, and the count proves nothing: log a warning then.
     """
     found, counted = store.count(), store.record.rows
+    what = "has lost state" if found < counted else "has rows that no commit wrote"
     lost = (
-        f"The changelog {place.topic}/{place.partition} has lost state: it restores {found} rows, but the last commit "
-        f"counted {counted} (the topic begins at offset {begin}). Restore that topic, or begin anew with another "
-        f"group, which reads its inputs from the start."
+        f"The changelog {place.topic}/{place.partition} {what}: it restores {found} rows, but the last commit counted "
+        f"{counted} (the topic begins at offset {begin}). Restore that topic from a copy, or {ANEW}."
     )
     if not transactional:
         log.warning("%s", lost)

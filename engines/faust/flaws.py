@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import TopicPartition
+
 from engines.faust.changelog import TASK, Reader
 from engines.faust.driver import Chunk
 from engines.faust.plan import StagePlan
@@ -158,8 +160,8 @@ class Trusting(Reader):
 class RecordOnly(Trusting):
     """A reader that restores a store which begins empty by the task's record alone, without the rows."""
 
-    def __init__(self, store: Store, *, transactional: bool) -> None:
-        super().__init__(store, transactional=transactional)
+    def __init__(self, place: TopicPartition, store: Store, *, transactional: bool) -> None:
+        super().__init__(place, store, transactional=transactional)
         self._begins_empty = store.read_to == 0
 
     def take(self, chunk: Chunk) -> None:

@@ -42,9 +42,7 @@ async def prepare(bootstrap: str, stages: Sequence[StagePlan], named: Collection
             if found["error_code"]:
                 raise EnvironmentNotReady(f"There is no topic {found['topic']}: make it, with {partitions} partitions.")
             if count != partitions:
-                raise EnvironmentNotReady(
-                    f"Topic {found['topic']} has {count} partitions; the job was told {partitions}, of every topic."
-                )
+                raise EnvironmentNotReady(topics.miscounted(found["topic"], count, partitions))
         await _check(admin, bootstrap, ours)
     finally:
         await admin.close()

@@ -26,6 +26,7 @@ from engines.faust import changelog, driver
 from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
+from engines.faust.identity import Identities
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.silence import Clock
 from engines.faust.standby import Standbys
@@ -77,7 +78,8 @@ class Runtime:
         self.tasks: dict[tuple[str, int], Task] = {}
         self._stage_of = {topic: stage for stage in plan.stages for topic in stage.inputs.values()}
         self._caches = Caches()
-        self._standbys = Standbys(plan.bootstrap)
+        self._identities = Identities(plan.bootstrap, plan.stages)
+        self._standbys = Standbys(plan.bootstrap, self._identities.known)
         self._rebalance = asyncio.Lock()
         self._moved = asyncio.Event()
         self._steady = False
@@ -89,7 +91,7 @@ class Runtime:
             clock=self._clock,
             generation=lambda: int(self.app.consumer_generation_id),
             seek=self._seek,
-            begin=self._begin,
+            bounds=self._bounds,
             end=lambda topic, partition: self.app.consumer.end(TP(topic, partition)),
             past=lambda topic, partition, offset: self.app.consumer.past(TP(topic, partition), offset),
             committed=self._moved.set,
@@ -158,6 +160,7 @@ class Runtime:
                 raise EngineFailed("A record went past the partition tasks.")
 
         app.agent(topics, name="subscription")(subscribe)
+        app.task(self._watch)
         app.deliver = self._deliver
         app.on_partitions_revoked.connect(self._revoked)
         app.on_rebalance_complete.connect(self._assigned)
@@ -167,6 +170,14 @@ class Runtime:
         task = self.tasks.get((self._stage_of[place.topic].name, place.partition))
         if task is not None:
             await task.deliver(place.topic, chunk)
+
+    async def _watch(self) -> None:
+        """End the process if a topic is replaced, goes, or grows while the worker runs."""
+        await self.ready.wait()
+        try:
+            await self._identities.watch()
+        except Exception:
+            await die()
 
     async def _revoked(self, *_: Any, **__: Any) -> None:
         async with self._rebalance:
@@ -186,6 +197,7 @@ class Runtime:
                 return
             assigned = {(place.topic, place.partition) for place in self.app.consumer.assignment()}
             wanted = dict(self._wanted(assigned))
+            await self._identities.check()
             await self._standbys.stop()
             leaving = [self.tasks.pop(key) for key, task in [*self.tasks.items()] if key not in wanted or task.lost]
             await asyncio.gather(*(task.close() for task in leaving))
@@ -248,21 +260,23 @@ class Runtime:
         outputs = [TopicPartition(stage.output, key[1]) for key, stage in wanted.items() if not stage.internal]
         inputs = [TopicPartition(topic, key[1]) for key, stage in wanted.items() for topic in stage.inputs.values()]
         transactional = plan.guarantee is Guarantee.EXACTLY_ONCE
-        (begins, committed), (stale, ends, read) = await asyncio.gather(
+        known = self._identities.known
+        bounds, (stale, ends, read) = await asyncio.gather(
             changelog.input_bounds(plan.bootstrap, plan.group, inputs),
-            changelog.recover(plan.bootstrap, stores, outputs, transactional=transactional, reader=self._parts.reader),
+            changelog.recover(
+                plan.bootstrap, stores, known, outputs, transactional=transactional, reader=self._parts.reader
+            ),
         )
         for key, stage in wanted.items():
             place = TopicPartition(stage.changelog, key[1])
             if not stage.internal:
                 writers[key].ends[f"{stage.output}/{key[1]}"] = ends[TopicPartition(stage.output, key[1])]
-            mine = [TopicPartition(topic, key[1]) for topic in stage.inputs.values()]
             tasks[key].restored = read[place]
             await tasks[key].open(
                 stores[place],
                 stale[place],
-                begins={at.topic: begins[at] for at in mine},
-                committed={at.topic: committed[at] for at in mine if at in committed},
+                bounds={topic: bounds[TopicPartition(topic, key[1])] for topic in stage.inputs.values()},
+                ids={topic: known[topic] for topic in stage.inputs.values()},
             )
         return tasks
 
@@ -286,9 +300,10 @@ class Runtime:
         with contextlib.suppress(IllegalStateError):
             await self.app.consumer.seek_wait({TP(topic, partition): offset})
 
-    async def _begin(self, topic: str, partition: int) -> int:
-        place = TP(topic, partition)
-        return int((await self.app.consumer.earliest_offsets(place))[place])
+    async def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        place, consumer = TP(topic, partition), self.app.consumer
+        begins, ends = await asyncio.gather(consumer.earliest_offsets(place), consumer.highwaters(place))
+        return int(begins[place]), int(ends[place])
 
     def _reached(self, job: str, places: Mapping[str, int]) -> bool:
         return not any(at.overdue for at in self.of(job)) and all(

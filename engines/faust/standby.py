@@ -21,8 +21,9 @@ from engines.faust.task import die
 class Standbys:
     """The copies of one worker."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, bootstrap: str, ids: Mapping[str, str]) -> None:
+        """`ids`: changelog -> its id (`identity.py`)."""
+        self._bootstrap, self._ids = bootstrap, ids
         self._open: Mapping[TopicPartition, Callable[[], Store]] = {}
         self._stores: dict[TopicPartition, Store] = {}
         self._consumer: AIOKafkaConsumer | None = None
@@ -50,18 +51,18 @@ class Standbys:
         self._consumer = consumer = reading(self._bootstrap)
         await consumer.start()
         consumer.assign(list(places))
-        await bounds(consumer, self._stores)
+        await bounds(consumer, self._stores, self._ids)
         for place, store in self._stores.items():
             consumer.seek(place, store.read_to)
         self._following = asyncio.create_task(self._follow(consumer), name="standbys")
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        readers = {place: Reader(store, transactional=True) for place, store in self._stores.items()}
+        readers = {place: Reader(place, store, transactional=True) for place, store in self._stores.items()}
         try:
             while True:
                 for place, chunk in (await consumer.getmany(timeout_ms=POLL_MS)).items():
                     if not _took(readers[place], chunk):
-                        readers[place] = Reader(self._anew(place), transactional=True)
+                        readers[place] = Reader(place, self._anew(place), transactional=True)
                         consumer.seek(place, self._stores[place].read_to)
         except Exception:
             await die()
@@ -70,6 +71,7 @@ class Standbys:
         """Replace a condemned copy by an empty one. At once: were this cut short, nobody would know who has it open."""
         self._stores.pop(place).close()
         self._stores[place] = again = self._open[place]()
+        again.follow(place.topic, self._ids[place.topic])
         return again
 
 

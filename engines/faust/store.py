@@ -27,6 +27,7 @@ _WRITE_BUFFER_BYTES = 4 << 20
 _RECORD = b"task"
 _READ_TO = b"read-to"
 _WRITTEN_AT = b"written-at"
+_CHANGELOG_ID = b"changelog-id"
 _UNCHECKED = b"unchecked"
 """Present from the first restored row until the rows were counted, so that a crash in between skips no count."""
 _CONDEMNED = "DAMAGED"
@@ -62,6 +63,8 @@ class TaskRecord(msgspec.Struct, kw_only=True):
     """How many there were before this one: its number."""
     marks: dict[str, dict[int, Mark]] = {}
     """Input name -> upstream partition -> what was last heard of it, for inputs that another stage feeds."""
+    ids: dict[str, str] = {}
+    """Input topic -> "cluster id/topic id" of the topic that `positions` refers to."""
     idle: list[str] = []
     """Inputs that are left out where the lowest watermark counts."""
     reached: list[int] = []
@@ -172,6 +175,19 @@ class Store:
         """The changelog's next offset: everything before it is in here."""
         data = self._database.get(_READ_TO)
         return 0 if data is None else int(data)
+
+    def follow(self, changelog: str, id: str) -> None:
+        """Take the changelog's id ("cluster/topic"); forget rows that were read from another topic of that name."""
+        known = self._database.get(_CHANGELOG_ID)
+        if known == id.encode():
+            return
+        if known is not None:
+            self.forget(f"its changelog {changelog} had the id {known.decode()}, and has {id}: it is another topic")
+        elif self.read_to:
+            log.warning(
+                "The store %s has no changelog id; it is taken for a copy of %s (%s).", self.path, changelog, id
+            )
+        self._database.put(_CHANGELOG_ID, id.encode())
 
     def restore(self, rows: Mapping[bytes, bytes | None], record: bytes | None, read_to: int) -> None:
         """Write what the changelog says, None where it deletes; everything before `read_to` is then in here."""

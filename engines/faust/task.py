@@ -24,9 +24,10 @@ from aiokafka import TopicPartition
 
 from engines.errors import EngineFailed
 from engines.faust.carry import Carrier, origin
-from engines.faust.changelog import ROW, TASK, ChangelogLost
+from engines.faust.changelog import ROW, TASK, ChangelogLost, InputBounds
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints, Parked
+from engines.faust.identity import ANEW, TopicReplaced
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.program import Program, Record
 from engines.faust.silence import LOOK_AGAIN_S, Clock, Processed, Silence
@@ -56,8 +57,8 @@ class Surroundings:
     generation: Callable[[], int]
     seek: Callable[[str, int, int], Awaitable[None]]
     """(topic, partition, offset): fetch from there."""
-    begin: Callable[[str, int], Awaitable[int]]
-    """(topic, partition): the offset of the first record that is still on the log."""
+    bounds: Callable[[str, int], Awaitable[tuple[int, int]]]
+    """(topic, partition): the offset of the first record that is still on the log, and the offset after the last."""
     clock: Clock
     end: Callable[[str, int], tuple[float, int]]
     """(topic, partition): when the broker last said where it ends, by the wall's clock, and that offset."""
@@ -103,6 +104,7 @@ class Task:
         self._dead: Outbox
         self._changelog: Outbox
         self._program: Program
+        self._ids: Mapping[str, str]
         self._rows_before: int
         """Rows of the state when it opened."""
         self.store: Store
@@ -132,12 +134,12 @@ class Task:
         return self._logged_bytes
 
     async def open(
-        self, store: Store, stale: Set[bytes], *, begins: Mapping[str, int], committed: Mapping[str, int]
+        self, store: Store, stale: Set[bytes], *, bounds: Mapping[str, InputBounds], ids: Mapping[str, str]
     ) -> None:
         """Start from a store that is up to date. `stale`: rows written to the changelog without a commit.
 
-        `begins`: input topic -> where its partition begins now; `committed`: -> the group's offset, where it has one.
-        Raises `StateOfAnotherPipeline`, `ChangelogLost`, `InputLost`.
+        `bounds`: input topic -> offsets of its partition; `ids`: input topic -> "cluster id/topic id".
+        Raises `StateOfAnotherPipeline`, `TopicReplaced`, `ChangelogLost`, `InputLost`.
         """
         self.store = store
         lanes = range(self.stage.partitions) if self.stage.internal else [self.partition]
@@ -164,12 +166,14 @@ class Task:
                 f"here: run this pipeline under a group of its own, which reads its inputs from the start, or go back "
                 f"to the one that wrote the state."
             )
+        self._ids = ids
+        self._same_topics(record)
         try:
             self._program.load(record)
         except Exception as error:
             self._blame(error)
             raise
-        self._positions = {topic: self._start(topic, begin, committed.get(topic, 0)) for topic, begin in begins.items()}
+        self._positions = {topic: self._start(topic, at) for topic, at in bounds.items()}
         self._silence = Silence({
             self.stage.inputs[source.name]: source.idle_after.total_seconds()
             for source in sources(pipeline)
@@ -272,8 +276,8 @@ class Task:
         position = self._positions[topic]
         records: list[Any] = chunk
         if chunk.first != position:
+            self._still_there(topic, position, *await self._around.bounds(topic, self.partition))
             if chunk.first > position:
-                self._still_there(topic, position, await self._around.begin(topic, self.partition))
                 await self._around.seek(topic, self.partition, position)
                 return
             records = [record for record in chunk if record.offset >= position]
@@ -330,26 +334,45 @@ class Task:
             self._untold = True
             self._program.tick(now_us)
 
-    def _start(self, topic: str, begin: int, committed: int) -> int:
+    def _same_topics(self, record: TaskRecord) -> None:
+        """Raise if a position refers to another topic than today's; take a record without ids once."""
+        for topic in record.positions:
+            was, now = record.ids.get(topic), self._ids.get(topic)
+            if now is None:
+                raise StateOfAnotherPipeline(
+                    f"{self.name}: the state was made from topic {topic}, which is no input of the job now. Name that "
+                    f"topic again, or {ANEW}."
+                )
+            if was is None:
+                log.warning("%s: the state has no id of topic %s; %s is taken for that topic.", self.name, topic, now)
+            elif was != now:
+                raise TopicReplaced(topic, was, now)
+
+    def _start(self, topic: str, at: InputBounds) -> int:
         """Return where to begin with an input: at the store's position, or with the log if it has none."""
         known = self.committed.positions.get(topic)
-        if committed > (known or 0):
+        if at.committed > (known or 0):
             raise ChangelogLost(
                 f"{self.name}: the changelog was lost: the group has committed {topic}/{self.partition} up to "
-                f"{committed}, but {self.stage.changelog} says {known or 'nothing'}. Restore that topic, or begin anew "
-                f"with another group, which reads its inputs from the start."
+                f"{at.committed}, but {self.stage.changelog} says {known or 'nothing'}. Restore that topic from a "
+                f"copy, or {ANEW}."
             )
         if known is None:
-            return begin
-        self._still_there(topic, known, begin)
+            return at.begin
+        self._still_there(topic, known, at.begin, at.end)
         return known
 
-    def _still_there(self, topic: str, position: int, begin: int) -> None:
+    def _still_there(self, topic: str, position: int, begin: int, end: int) -> None:
+        if end < position:
+            raise InputLost(
+                f"{self.name}: {topic}/{self.partition} ends at {end}, but is processed up to {position}: the broker "
+                f"has lost the end of the log, and new records get offsets that count as processed. To go on, {ANEW}."
+            )
         if begin > position:
             raise InputLost(
                 f"{self.name}: {topic}/{self.partition} begins at {begin}, but is processed only up to {position}: "
-                f"what lies between was deleted. Keep input longer than a worker may be away (retention.ms); to go on "
-                f"without it, begin anew with another group."
+                f"what lies between was deleted. Keep input longer than a worker may be away (retention.ms). To go "
+                f"on without it, {ANEW}."
             )
 
     async def _commit(self) -> None:
@@ -417,7 +440,7 @@ class Task:
 
     def _saved(self, number: int) -> TaskRecord:
         saved = self._program.save(self._positions, number, self._logged_bytes)
-        saved.fingerprint = self.stage.fingerprint
+        saved.fingerprint, saved.ids = self.stage.fingerprint, dict(self._ids)
         saved.rows = self._rows_before + self.store.rows.added
         return saved
 

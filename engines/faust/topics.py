@@ -39,5 +39,13 @@ def wrong(topic: str, found: Mapping[str, str], wanted: Mapping[str, str], boots
     )
 
 
+def miscounted(topic: str, found: int, told: int) -> str:
+    """Return the message on a topic whose number of partitions is not the job's."""
+    return (
+        f"Topic {topic} has {found} partitions; the job was told {told}, of every topic. Keys may lie in other "
+        f"partitions than their state: a job with another number of partitions needs another name (consumer group)."
+    )
+
+
 def _holds(name: str, found: str, wanted: str) -> bool:
     return int(found) >= _LEAST[name] if name in _LEAST else found == wanted

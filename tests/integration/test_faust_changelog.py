@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 async def read(broker: str, place: TopicPartition, store: Store, *, transactional: bool = True) -> int:
-    _, _, records = await recover(broker, {place: store}, [], transactional=transactional)
+    _, _, records = await recover(broker, {place: store}, {place.topic: "C/1"}, [], transactional=transactional)
     return records[place]
 
 

@@ -12,18 +12,12 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
 
 from engines.broker.log import KafkaLog
 from engines.contract import Message, Place
 from engines.faust import example
 from engines.process import Child
+from tests.integration.faust_program import Running
 
 pytestmark = pytest.mark.integration
 
@@ -83,66 +77,6 @@ def test_a_topic_that_is_not_as_was_said_is_told(broker: str, log: KafkaLog, tmp
 def test_it_fits_on_a_page() -> None:
     lines = Path(example.__file__).read_text().partition('"""\n\n')[2].splitlines()
     assert len([line for line in lines if line.strip()]) <= 20
-
-
-PROGRAM = """
-import os
-from engines.faust import library
-from semantics.expr import ID
-from semantics.pipeline import Aggregate, Emit, KeyBy, Source
-
-name = os.environ["WEIR_NAME"]
-app = library.app(
-    name, Aggregate(KeyBy(Source(), ID), emit=Emit.UPDATE), inputs={"in": f"{name}-in"}, output=f"{name}-out",
-    dead_letters=f"{name}-dead", partitions=2, broker=os.environ["WEIR_BROKER"], state_dir=os.environ["WEIR_STATE"],
-)
-"""
-"""Two stages: a changelog each, and a repartition topic between them."""
-
-
-class Running:
-    """A program of a user's, under a name of its own."""
-
-    def __init__(self, broker: str, log: KafkaLog, folder: Path) -> None:
-        self.name = f"library-{os.getpid()}-{folder.name}"
-        self.broker, self.log, self.folder = broker, log, folder
-        self.admin = AdminClient({"bootstrap.servers": broker})
-        (folder / "program.py").write_text(PROGRAM)
-        log.create({f"{self.name}-{topic}": 2 for topic in ("in", "out", "dead")})
-        self.out: Place = (f"{self.name}-out", 0)
-        self.starts = 0
-        self.changelog = f"{self.name}-{self.name}-changelog"
-
-    def start(self) -> Child:
-        self.starts += 1
-        argv = [sys.executable, "-m", "faust", "-A", "program", "worker", "--without-web", "-l", "info"]
-        told = {"WEIR_NAME": self.name, "WEIR_BROKER": self.broker, "WEIR_STATE": str(self.folder / "state")}
-        path = os.pathsep.join([str(self.folder), str(Path(__file__).parents[2])])
-        log, env = self.folder / f"program-{self.starts}.log", os.environ | told | {"PYTHONPATH": path}
-        return Child("program", argv, log=log, env=env)
-
-    def send(self, ids: str) -> None:
-        """Append an event an id; all ids of this test go to the first partition."""
-        value = '{"k": "x", "i": "%s", "v": 1, "t": 0}'
-        self.log.append({(f"{self.name}-in", 0): [Message(None, (value % id).encode()) for id in ids]})
-
-    def await_rows(self, end: int) -> None:
-        self.log.read({self.out: (0, end)}, within=timedelta(seconds=60))
-
-    def set(self, topic: str, setting: str, value: str) -> None:
-        entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
-        [done] = self.admin.incremental_alter_configs(
-            [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
-        ).values()
-        done.result(timeout=30)
-
-    def refused(self, says: str) -> None:
-        """Start it, and see it refuse with one line, and the documented exit code."""
-        worker = self.start()
-        ended = worker.ended()
-        assert "exit code 70" in str(ended), ended
-        [line] = [line for line in worker.log.read_text().splitlines() if says in line]
-        assert self.name in line
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from aiokafka import TopicPartition
 
 from engines.faust.base import LAST, STALE_AFTER_S
 from engines.faust.changelog import Reader
@@ -107,12 +108,34 @@ def test_a_damaged_block_that_recovery_meets_is_remembered(tmp_path: Path) -> No
     store = open_store(path, Caches(), LAYOUTS)
     chunk = Chunk([SimpleNamespace(key=b"r%06d" % number, value=b"1", offset=9) for number in range(ROWS)], 9, 10)
     with pytest.raises(Exception, match="Corruption") as met:
-        Reader(store, transactional=True).take(chunk)
+        Reader(TopicPartition("changelog", 0), store, transactional=True).take(chunk)
     del met
     store.close()
     again = open_store(path, Caches(), LAYOUTS)
     assert again.read_to == 0
     again.close()
+
+
+def test_rows_of_another_changelog_are_forgotten(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = filled(tmp_path / "0")
+    store = open_store(path, Caches(), LAYOUTS)
+    store.follow("changelog", "C/1")
+    assert (store.count(), store.read_to) == (ROWS, 9)
+    assert "has no changelog id; it is taken for a copy of changelog (C/1)" in caplog.text
+    caplog.clear()
+    store.follow("changelog", "C/1")
+    assert (store.count(), caplog.text) == (ROWS, "")
+    store.follow("changelog", "D/1")
+    assert (store.count(), store.read_to) == (0, 0)
+    assert "its changelog changelog had the id C/1, and has D/1" in caplog.text
+    store.close()
+
+
+def test_a_new_store_takes_its_changelogs_id_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_store(tmp_path / "0", Caches(), LAYOUTS)
+    store.follow("changelog", "C/1")
+    assert caplog.text == ""
+    store.close()
 
 
 def test_a_store_in_use_is_not_taken_for_damaged(tmp_path: Path) -> None:

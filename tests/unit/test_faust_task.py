@@ -16,10 +16,11 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from engines.contract import Job, Profile
-from engines.faust.changelog import TASK, ChangelogLost
+from engines.faust.changelog import TASK, ChangelogLost, InputBounds
 from engines.faust.compile import store_for
 from engines.faust.driver import Chunk
 from engines.faust.failpoints import FailPoints
+from engines.faust.identity import TopicReplaced
 from engines.faust.plan import Guarantee, Plan, read, stage_plans
 from engines.faust.silence import Clock
 from engines.faust.store import Caches, TaskRecord
@@ -104,18 +105,18 @@ class Stage:
             self.looked.set()
             return 7
 
-        self.begin = 0
+        self.begin, self.log_end = 0, 99
 
-        async def begin(topic: str, partition: int) -> int:
+        async def bounds(topic: str, partition: int) -> tuple[int, int]:
             assert (topic, partition) == ("input", 0)
-            return self.begin
+            return self.begin, self.log_end
 
         self.end = (0.0, 0)
         around = Surroundings(
             clock=clock or Clock(),
             generation=generation,
             seek=seek,
-            begin=begin,
+            bounds=bounds,
             committed=self.commits.set,
             lost=self.lost.set,
             points=self.points,
@@ -125,10 +126,12 @@ class Stage:
         self.task = Task(plan(guarantee), stage_plans("group", job)[0], 0, self.writer, around)
         self.store = store_for(job.pipeline, path, Caches(), saved_every_s=0)
 
-    async def open(self, *stale: bytes, begin: int = 0, committed: int | None = None) -> Stage:
+    async def open(
+        self, *stale: bytes, begin: int = 0, end: int = 99, committed: int = 0, topic: str = "input", id: str = "C/1"
+    ) -> Stage:
         self.begin = begin
-        group = {} if committed is None else {"input": committed}
-        await self.task.open(self.store, set(stale), begins={"input": begin}, committed=group)
+        bounds = {topic: InputBounds(begin, end, committed)}
+        await self.task.open(self.store, set(stale), bounds=bounds, ids={topic: id})
         return self
 
     async def give(self, first: int, end: int, generation: int = 7) -> None:
@@ -264,7 +267,7 @@ async def test_a_lost_changelog_is_told(tmp_path: Path, known: int | None, commi
     stage = Stage(tmp_path / "0")
     if known is not None:
         stage.store.restore({}, TaskRecord(positions={"input": known}).encode(), 1)
-    with pytest.raises(ChangelogLost, match=f"changelog was lost.*up to {committed}.*begin anew"):
+    with pytest.raises(ChangelogLost, match=f"changelog was lost.*up to {committed}.*another name"):
         await stage.open(committed=committed)
     assert stage.writer.noted == []
 
@@ -278,27 +281,75 @@ async def test_offsets_behind_the_store_are_no_loss(tmp_path: Path) -> None:
     await stage.task.close()
 
 
-async def test_input_that_was_deleted_unread_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("id", "says"),
+    [
+        ("C/2", r"input was deleted and created again: its id \(cluster/topic\) was C/1, and is C/2"),
+        ("D/2", "input is on another Kafka cluster"),
+    ],
+)
+async def test_positions_of_another_topic_are_refused(tmp_path: Path, id: str, says: str) -> None:
+    stage = Stage(tmp_path / "0")
+    stage.store.restore({}, TaskRecord(positions={"input": 4}, ids={"input": "C/1"}).encode(), 1)
+    with pytest.raises(TopicReplaced, match=f"{says}.*another name"):
+        await stage.open(id=id)
+    assert stage.writer.noted == []
+
+
+async def test_positions_without_an_id_are_taken_over_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(tmp_path / "0")
     stage.store.restore({}, TaskRecord(positions={"input": 4}).encode(), 1)
-    with pytest.raises(InputLost, match="begins at 5, but is processed only up to 4"):
-        await stage.open(begin=5)
+    await stage.open()
+    assert "the state has no id of topic input; C/1 is taken" in caplog.text
+    await stage.give(4, 5)
+    assert stage.task.committed.ids == {"input": "C/1"}
+    await stage.task.close()
+
+
+async def test_state_made_from_an_input_that_is_none_now_is_refused(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "0")
+    stage.store.restore({}, TaskRecord(positions={"input": 4}, ids={"input": "C/1"}).encode(), 1)
+    with pytest.raises(StateOfAnotherPipeline, match="made from topic input, which is no input of the job now"):
+        await stage.open(topic="other")
+
+
+@pytest.mark.parametrize(("begin", "end", "says"), [(5, 9, "begins at 5, but is processed only"), (0, 3, "ends at 3")])
+async def test_a_log_without_the_position_is_refused(tmp_path: Path, begin: int, end: int, says: str) -> None:
+    stage = Stage(tmp_path / "0")
+    stage.store.restore({}, TaskRecord(positions={"input": 4}).encode(), 1)
+    with pytest.raises(InputLost, match=says):
+        await stage.open(begin=begin, end=end)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "first", "says"), [(6, 9, 6, "begins at 6"), (0, 3, 0, "ends at 3, but is processed up to 4")]
+)
+async def test_a_log_that_loses_the_position_ends_the_worker(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    begin: int,
+    end: int,
+    first: int,
+    says: str,
+) -> None:
+    """The fetcher begins anew where the log does."""
+    stage = Stage(tmp_path / "0")
+    stage.store.restore({}, TaskRecord(positions={"input": 4}).encode(), 1)
 
     ended = asyncio.Event()
 
-    def end(code: int) -> None:
+    def exits(code: int) -> None:
         assert code == FATAL_EXIT
         ended.set()
 
-    monkeypatch.setattr("os._exit", end)
-    await stage.open(begin=4)
-    stage.begin = 6
-    await stage.task.deliver("input", chunk(6, 7))
+    monkeypatch.setattr("os._exit", exits)
+    await stage.open(begin=0)
+    stage.begin, stage.log_end = begin, end
+    await stage.task.deliver("input", chunk(first, first + 1))
     await ended.wait()
     assert stage.seeks == []
-    assert "InputLost" in capfd.readouterr().err
+    assert f"InputLost: job/0: input/0 {says}" in capfd.readouterr().err
     await stage.task.close()
 
 

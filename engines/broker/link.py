@@ -28,6 +28,20 @@ KNOCK_S = 2.0
 _T = TypeVar("_T")
 
 
+_NOT_LED = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+)
+"""Errors that Kafka's protocol calls retriable: metadata is newer or older than the leader that answers."""
+
+
+class NotLedYet(BrokerRefused):
+    """A partition has no leader at this moment: its topic is new, or its broker has just started."""
+
+
 class Link:
     """The way to one cluster: client settings, the last error that a client reported, and the knock."""
 
@@ -126,7 +140,8 @@ class Link:
             return gone
         if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT):
             return BrokerUnavailable(f"The broker stopped answering while it was asked for {says}: {error.str()}.")
-        return BrokerRefused(f"The broker refused {says}: {error.str()} ({error.name()}).")
+        kind = NotLedYet if error.code() in _NOT_LED else BrokerRefused
+        return kind(f"The broker refused {says}: {error.str()} ({error.name()}).")
 
     def _remember(self, error: KafkaError) -> None:
         self._last_error = error.str()

@@ -18,7 +18,7 @@ from confluent_kafka import IsolationLevel, KafkaError, Producer, TopicCollectio
 from confluent_kafka import Message as Delivered
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
 
-from engines.broker.link import Link, coordinates
+from engines.broker.link import Link, NotLedYet, coordinates
 from engines.broker.reader import Reader
 from engines.contract import Message, Place
 from engines.errors import BrokerRefused, BrokerUnavailable, Deadline, EngineFailed
@@ -115,11 +115,16 @@ class KafkaLog:
         level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {TopicPartition(*place): latest for place in places}
-        answers = self._admin.list_offsets(asked, isolation_level=level)
         says = "the ends of partitions"
-        return {
-            (at.topic, at.partition): self._link.result(future, WITHIN, says).offset for at, future in answers.items()
-        }
+        for _ in self._link.slices(WITHIN, says):
+            answers = self._admin.list_offsets(asked, isolation_level=level)
+            # A broker names the leader of a new partition before that leader answers.
+            with contextlib.suppress(NotLedYet):
+                return {
+                    (at.topic, at.partition): self._link.result(future, WITHIN, says).offset
+                    for at, future in answers.items()
+                }
+        raise AssertionError("slices end by raising")
 
     def read(
         self, ranges: Mapping[Place, tuple[int, int]], *, committed: bool = True, within: timedelta = WITHIN

@@ -146,6 +146,14 @@ def test_compaction_is_asked_for_and_times_are_free(log: KafkaLog, broker: str) 
     assert settings["message.timestamp.after.max.ms"] == settings["message.timestamp.before.max.ms"] == str(2**63 - 1)
 
 
+def test_ends_of_new_topics_are_known_at_once(log: KafkaLog) -> None:
+    """Metadata names a leader before that leader answers: seen with 260 of 300 topics."""
+    for _ in range(20):
+        name = f"{PREFIX}-{next(_numbers)}"
+        log.create({name: 2})
+        assert log.ends([(name, 0), (name, 1)]) == {(name, 0): 0, (name, 1): 0}
+
+
 def test_only_what_a_log_created_goes_with_it(log: KafkaLog, broker: str, topic: str) -> None:
     mine = f"{PREFIX}-{next(_numbers)}"
     with KafkaLog(broker) as other:

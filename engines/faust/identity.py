@@ -41,7 +41,7 @@ class TopicReplaced(EngineFailed):
 
 
 class TopicGone(EngineFailed):
-    """A topic of the job does not exist."""
+    """The broker does not know, or does not show, a topic of the job."""
 
 
 class PartitionsChanged(EngineFailed):
@@ -72,7 +72,11 @@ class Identities:
         while unknown := await self._ask():
             unknown_since = unknown_since or loop.time()
             if loop.time() - unknown_since > KNOWN_WITHIN_S:
-                raise TopicGone(f"There is no topic {unknown[0]} any more. To go on, make it and {ANEW}.")
+                topic, why = next(iter(unknown.items()))
+                raise TopicGone(
+                    f"Topic {topic} is gone: for {KNOWN_WITHIN_S:.0f} s the broker has answered {why}. To go on, "
+                    f"create the topic, and {ANEW}."
+                )
             await asyncio.sleep(_ASK_AGAIN_S)
 
     async def watch(self) -> None:
@@ -81,15 +85,13 @@ class Identities:
             await asyncio.sleep(CHECK_EVERY_S)
             await self.check()
 
-    async def _ask(self) -> list[str]:
-        """Compare the broker's answer with `known`; return the topics that the broker does not know."""
+    async def _ask(self) -> dict[str, str]:
+        """Compare the broker's answer with `known`; return the errors of topics that have no answer."""
         cluster, *described = await self._answers()
-        unknown: list[str] = []
+        unknown: dict[str, str] = {}
         for (topic, partitions), found in zip(self._partitions.items(), described, strict=True):
             if isinstance(found, KafkaException):
-                if found.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise found
-                unknown.append(topic)
+                unknown[topic] = found.args[0].name()
                 continue
             if len(found.partitions) != partitions:
                 raise PartitionsChanged(topics.miscounted(topic, len(found.partitions), partitions))

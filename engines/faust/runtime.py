@@ -301,6 +301,8 @@ class Runtime:
             await self.app.consumer.seek_wait({TP(topic, partition): offset})
 
     async def _bounds(self, topic: str, partition: int) -> tuple[int, int]:
+        # A fetcher whose position is gone begins anew: a topic that was replaced is the likelier reason.
+        await self._identities.check()
         place, consumer = TP(topic, partition), self.app.consumer
         begins, ends = await asyncio.gather(consumer.earliest_offsets(place), consumer.highwaters(place))
         return int(begins[place]), int(ends[place])

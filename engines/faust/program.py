@@ -32,8 +32,8 @@ from semantics.pipeline import (
 )
 from semantics.time import us
 
-_decode = msgspec.json.Decoder(Event).decode
-_UNREADABLE = (ValueError, TypeError, RecursionError)
+decode_event = msgspec.json.Decoder(Event).decode
+UNREADABLE = (ValueError, TypeError, RecursionError)
 """Exceptions of the decoder: `msgspec.DecodeError` and `UnicodeDecodeError` are `ValueError`s, a tombstone (None) is a
 `TypeError`, and deep nesting a `RecursionError`."""
 
@@ -79,8 +79,8 @@ class _Telling:
 def _all_decoded(records: Sequence[Record]) -> list[Event] | None:
     """Return the events of records; None if one cannot be read: which, and why, is found one by one."""
     try:
-        return [_decode(record.value) for record in records]  # type: ignore[arg-type]
-    except _UNREADABLE:
+        return [decode_event(record.value) for record in records]  # type: ignore[arg-type]
+    except UNREADABLE:
         return None
 
 
@@ -250,8 +250,8 @@ class Program:
         highest = BEFORE_ALL if input.highest is None else input.highest
         for record in records:
             try:
-                event = _decode(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
-            except _UNREADABLE:
+                event = decode_event(record.value)  # type: ignore[arg-type]  # None, a tombstone, is no JSON either
+            except UNREADABLE:
                 self._dead(name, record, "bad_record")
                 continue
             time = event.t

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from engines.contract import Job, Profile, Support
-from engines.faust import arguments, declaration, garbage, guard, provision, writer
+from engines.faust import arguments, copartition, declaration, garbage, guard, provision, writer
 from engines.faust.plan import (
     COMMIT_INTERVAL_S,
     FETCH_RECORDS,
@@ -69,7 +69,12 @@ def app(
     )  # fmt: skip
     runtime = Runtime(plan)
     made = runtime.app
-    made.before_start = partial(provision.prepare, broker, stages, [*inputs.values(), output, dead_letters], partitions)
+
+    async def before_start() -> None:
+        await provision.prepare(broker, stages, [*inputs.values(), output, dead_letters], partitions)
+        await copartition.check(broker, stages)
+
+    made.before_start = before_start
     made.task(partial(garbage.collect, runtime.ready))
 
     async def close(*_: Any, **__: Any) -> None:

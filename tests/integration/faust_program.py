@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,12 +41,14 @@ app = library.app(
 class Running:
     """A program of a user's, under a name of its own."""
 
-    def __init__(self, broker: str, log: KafkaLog, folder: Path) -> None:
+    def __init__(
+        self, broker: str, log: KafkaLog, folder: Path, program: str = PROGRAM, inputs: Collection[str] = ("in",)
+    ) -> None:
         self.name = f"library-{os.getpid()}-{folder.name}"
         self.broker, self.log, self.folder = broker, log, folder
         self.admin = AdminClient({"bootstrap.servers": broker})
-        (folder / "program.py").write_text(PROGRAM)
-        log.create({f"{self.name}-{topic}": 2 for topic in ("in", "out", "dead")})
+        (folder / "program.py").write_text(program)
+        log.create({f"{self.name}-{topic}": 2 for topic in (*inputs, "out", "dead")})
         self.out: Place = (f"{self.name}-out", 0)
         self.starts = 0
         self.changelog = f"{self.name}-{self.name}-changelog"

@@ -403,7 +403,7 @@ def tasks(pipeline: Pipeline, rules: Rules, partitions: int) -> tuple[tuple[int,
     """Return the partitions of each task.
 
     Only clocks of one's own make tasks that can be told apart: behind a key_by, or under one clock, all tasks have the
-    same watermark, and keys never meet, so that they are one.
+    same watermark, and keys never meet, so that they are one. In a top keys do meet: behind a key_by it is refused.
     """
     if rules.watermark_scope is WatermarkScope.PARTITION and not rekeyed(pipeline):
         return tuple((lane,) for lane in range(partitions))

@@ -17,7 +17,7 @@ from semantics.oracle.clocks import Dump
 from semantics.oracle.faults import harms_state, processed, recovered
 from semantics.oracle.machine import Parts, Task, tasks
 from semantics.oracle.operator import Failed
-from semantics.pipeline import Aggregate, Emit, Pipeline, rekeyed, sources
+from semantics.pipeline import Aggregate, Emit, Pipeline, nodes, rekeyed, sources
 from semantics.rows import Row, WindowRow, sort_key
 from semantics.rules import CONTRACT, LateCount, Rules, Runs, TrailingBatch, WatermarkAdvance
 from semantics.time import us
@@ -76,6 +76,9 @@ def possibilities(pipeline: Pipeline, timeline: Timeline, rules: Rules, parts: P
     if rekeyed(pipeline) and any(isinstance(step, Flush) for step in timeline):
         raise InvalidTimeline("flush() cannot be told apart behind a key_by: end the script with events of its own.")
     count = partitions(timeline)
+    ranked = (node for node in nodes(pipeline) if isinstance(node, Aggregate) and node.top is not None)
+    if count > 1 and any(map(rekeyed, ranked)):
+        raise InvalidTimeline("Behind a key_by no script says which keys share a top: play it on one partition.")
     alone = [_predict(pipeline, timeline, rules, lanes, parts) for lanes in tasks(pipeline, rules, count)]
     arrange = _arranged(pipeline)
     return frozenset(

@@ -539,6 +539,15 @@ class TestScripts:
         with pytest.raises(InvalidTimeline, match="end the script with events"):
             predict(KeyBy(Source(), ID), script("a@0", END))
 
+    def test_a_top_behind_a_key_by_is_played_on_one_partition(self) -> None:
+        # Each partition ranks its own keys, and a key's place is the engine's affair.
+        ranked = Aggregate(KeyBy(Source(delay=s(0)), ID), window=Tumbling(s(10)), top=1)
+        assert rows(ranked, "k#x@1 k#y@1", "k#z@60") == ["", "x[0,10)=1"]
+        with pytest.raises(InvalidTimeline, match="which keys share a top"):
+            predict(ranked, script("k#x@1 l#y@1/1", "k#z@60 l#w@60/1"))
+        before = KeyBy(Aggregate(Source(delay=s(0)), window=Tumbling(s(10)), top=1), ID)
+        assert len(only(before, "k@1 l@1/1", "k@60 l@60/1")[1].rows) == 2
+
     def test_an_unknown_input_is_said(self) -> None:
         with pytest.raises(InvalidTimeline, match="no input 'L'"):
             predict(RUNNING, script("L:a@0"))

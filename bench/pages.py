@@ -22,7 +22,7 @@ from bench.drawing import draw
 from bench.foretold import declarations, foretell, recipe
 from bench.recorded import Recorded
 from bench.support import support_page
-from bench.tables import rules_page, teeth_page
+from bench.tables import catches, rules_page, teeth_page
 from bench.words import describe
 from engines import probing, registry
 from engines.contract import Declaration
@@ -62,13 +62,13 @@ on the engine's behalf. No run has shown them."""
 _NOT_RUN = (Value.UNSUPPORTED, Value.NOT_IMPLEMENTED)
 
 
-async def pages() -> dict[Path, str]:
-    """Return every page's text by its path below docs/. Plays the catalogue on the reference for the teeth."""
+def pages(caught: Mapping[str, Sequence[str]]) -> dict[Path, str]:
+    """Return every page's text by its path below docs/. `caught`: as `catches` returns it."""
     declared, verdicts = dict(declarations()), recorded.load()
     made = {Path("expectations") / f"{family.lower()}.md": _family(family, declared, verdicts) for family in FAMILIES}
     made[Path("expectations") / "README.md"] = _index(declared, verdicts)
     made[Path("rules.md")] = rules_page(declared)
-    made[Path("teeth.md")] = await teeth_page()
+    made[Path("teeth.md")] = teeth_page(caught)
     probers = [prober for name in registry.names() if (prober := registry.prober(name))]
     made |= {Path(f"{prober.engine}-support.md"): support_page(prober) for prober in probers}
     made[Path("claims.md")] = _claims(probers)
@@ -85,7 +85,7 @@ def stale(made: Mapping[Path, str], root: Path = ROOT) -> list[str]:
 
 def main() -> int:
     """Write the pages, and remove those that nothing writes any more."""
-    made = asyncio.run(pages())
+    made = pages(asyncio.run(catches()))
     for name in stale(made):
         path = ROOT / name
         if Path(name) in made:

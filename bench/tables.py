@@ -25,7 +25,7 @@ from semantics.expectation import Expectation
 from semantics.oracle import predict
 from semantics.rules import CONTRACT, Rules, Sink
 from semantics.timeline import Crash
-from semantics.verdict import judge, undemanded
+from semantics.verdict import Value, judge, undemanded
 
 FEWEST = 2
 """Expectations that tell a rule's value apart: with one alone, nothing speaks against a rule made up for it."""
@@ -65,9 +65,8 @@ def rules_page(declared: Mapping[str, Declaration]) -> str:
     return "\n\n".join(parts)
 
 
-async def teeth_page() -> str:
-    """Return docs/teeth.md. Plays the whole catalogue once for each planted bug."""
-    caught = await catches()
+def teeth_page(caught: Mapping[str, Sequence[str]]) -> str:
+    """Return docs/teeth.md. `caught`: ids that fail, by engine:variant of each bug planted into the reference."""
     lines = ["## Planted bugs", "", "| bug | what it does | caught by |", "|---|---|---|"]
     for bug, ids in caught.items():
         lines.append(f"| {bug} | {_says(bug)} | {', '.join(ids) or '**nothing**'} |")
@@ -105,14 +104,24 @@ async def catches(log: Log | None = None) -> dict[str, list[str]]:
 
     With a `log`, a broker's, those too that only a kill of real processes can tell; they play what names them.
     """
-    playing = [_caught(engine, variant, MemoryLog(), all_expectations()) for engine, variant, _ in _bugs()]
-    caught = dict(await asyncio.gather(*playing))
+    caught = {name: failing(verdicts) for name, verdicts in (await planted()).items()}
     if log is not None:
         for engine, variant, declared in _bugs(needs_broker=True):
             if not engine.missing():
-                name, ids = await _caught(engine, variant, log, [find(id) for id in declared.caught_by])
-                caught[name] = ids
+                name, verdicts = await _verdicts(engine, variant, log, [find(id) for id in declared.caught_by])
+                caught[name] = failing(verdicts)
     return caught
+
+
+async def planted() -> dict[str, dict[str, Value]]:
+    """Play the catalogue on each bug planted into the reference; return verdicts by engine:variant and id."""
+    playing = [_verdicts(engine, variant, MemoryLog(), all_expectations()) for engine, variant, _ in _bugs()]
+    return dict(await asyncio.gather(*playing))
+
+
+def failing(verdicts: Mapping[str, Value]) -> list[str]:
+    """Return the ids whose verdict fails a suite."""
+    return [id for id, value in verdicts.items() if value.fails]
 
 
 def _bugs(*, needs_broker: bool = False) -> Iterator[tuple[Engine, str, Declaration]]:
@@ -123,14 +132,15 @@ def _bugs(*, needs_broker: bool = False) -> Iterator[tuple[Engine, str, Declarat
                 yield engine, variant, declared
 
 
-async def _caught(engine: Engine, variant: str, log: Log, expectations: Sequence[Expectation]) -> tuple[str, list[str]]:
+async def _verdicts(
+    engine: Engine, variant: str, log: Log, expectations: Sequence[Expectation]
+) -> tuple[str, dict[str, Value]]:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "history.jsonl")
         player = Player(engine, variant, log, logs=Path(folder), journal=journal, prefix=f"{secrets.token_hex(4)}-")
         histories = await player.play(expectations)
         journal.close()
-    verdicts = {e.id: judge(e, CONTRACT, histories[e.id]).value for e in expectations}
-    return f"{engine.name}:{variant}", [id for id, value in verdicts.items() if value.fails]
+    return f"{engine.name}:{variant}", {e.id: judge(e, CONTRACT, histories[e.id]).value for e in expectations}
 
 
 def _shows(expectation: Expectation, rules: Rules, rule: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -522,9 +524,10 @@ def test_the_latest_is_the_latest(script: tuple[Pipeline, Timeline]) -> None:
     wipe=st.booleans(),
 )
 def test_it_does_so_on_disk_across_crashes(
-    tmp_path_factory: pytest.TempPathFactory, script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
+    scratch: Callable[[], AbstractContextManager[str]], script: tuple[Pipeline, Timeline], crash: bool, wipe: bool
 ) -> None:
-    check(*script, tmp_path_factory.mktemp("store") / "0", crash=crash, wipe=wipe)
+    with scratch() as path:
+        check(*script, Path(path) / "0", crash=crash, wipe=wipe)
 
 
 @given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-(1 << 63), (1 << 63) - 1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -59,17 +60,17 @@ def open_store(path: Path, tables: int) -> Store:
 @settings(max_examples=120, deadline=None)
 @given(doings=DOINGS, tables=st.integers(1, 3))
 def test_it_is_a_map_with_commits_and_saves(
-    tmp_path_factory: pytest.TempPathFactory,
+    scratch: Callable[[], AbstractContextManager[str]],
     doings: list[tuple[str, bytes, int]],
     tables: int,
     clean_rows: int,
     read_ahead: int,
 ) -> None:
     """Several tables in one store are maps of their own: all are told the same, and none sees another's rows."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, scratch() as path:
         patch.setattr(table, "CLEAN_ROWS", clean_rows)
         patch.setattr(due, "READ_AHEAD", read_ahead)
-        _play(tmp_path_factory.mktemp("table"), doings, tables)
+        _play(Path(path), doings, tables)
 
 
 def _play(path: Path, doings: list[tuple[str, bytes, int]], tables: int) -> None:

@@ -57,6 +57,8 @@ class Suite:
         self._kafka = kafka
         self._progress = progress
         self._journal = Journal(run.path / "history.jsonl")
+        self.took: list[tuple[str, float]] = []
+        """Deployments of all engines: folder of logs and expectations, seconds."""
 
     async def run(self, name: str, expectations: Sequence[Expectation]) -> dict[str, Result]:
         """Play and judge the expectations on the engine of that name; return the cells by expectation id.
@@ -80,6 +82,7 @@ class Suite:
             progress=self._progress,
         )
         histories = await player.play(expectations)
+        self.took += player.took
         results = {e.id: judged(e, name, player.declaration, histories[e.id]) for e in expectations}
         for result in results.values():
             self.run_folder.append("verdicts", _record(result))

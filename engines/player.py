@@ -106,6 +106,8 @@ class Player:
         self.prefix = prefix
         self.progress = progress
         self.declaration = engine.declaration(variant)
+        self.took: list[tuple[str, float]] = []
+        """Deployments so far: folder of logs and expectations, seconds with all of its topics and processes."""
         self._deployments = 0
 
     async def play(self, expectations: Iterable[Expectation]) -> dict[str, seen.History]:
@@ -141,6 +143,8 @@ class Player:
         dirs = RunDirs(logs=logs, durable=scratch / "durable", state=scratch / "state")
         for path in (dirs.logs, dirs.durable, dirs.state):
             path.mkdir(parents=True)
+        began = time.monotonic()
+        died: EngineFailed | Deadline | UnsupportedPipeline | None = None
         try:
             await self._create_topics(parts)
             elastic = any(isinstance(step, Scale) for expectation in wave for step in expectation.timeline)
@@ -156,16 +160,17 @@ class Player:
                 await deployment.stop()
                 await self._read_rest(parts)
         except (EngineFailed, Deadline, UnsupportedPipeline) as error:
-            if len(wave) > 1:
-                self.progress(f"{says}: died, playing its members alone: {error}")
-                again = seen.Again(reason=str(error))
-                alone = [
-                    await self._wave([expectation], f"{says}, {expectation.id} alone", again) for expectation in wave
-                ]
-                return [part for parts in alone for part in parts]
-            self._record(parts[0], _ending(parts[0], error))
+            died = error
         finally:
             await asyncio.to_thread(remove_dir, scratch)
+            self.took.append((f"{logs.name}: {_named(wave)}", time.monotonic() - began))
+        if died is not None and len(wave) > 1:
+            self.progress(f"{says}: died, playing its members alone: {died}")
+            again = seen.Again(reason=str(died))
+            alone = [await self._wave([expectation], f"{says}, {expectation.id} alone", again) for expectation in wave]
+            return [part for parts in alone for part in parts]
+        if died is not None:
+            self._record(parts[0], _ending(parts[0], died))
         return [await self._confirmed(part, says) for part in parts]
 
     async def _confirmed(self, part: _Part, says: str) -> _Part:

@@ -12,6 +12,9 @@ from engines.broker.address import WANTED, is_address
 from engines.spark.cluster import MASTER
 from semantics.errors import WeirError
 
+ALL = "all"
+"""Every engine and variant but planted bugs."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("weir", "Weir: measure a stream engine before you choose it")
@@ -19,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         action="append",
         metavar="ENGINE[:VARIANT]",
-        help="engine to play the catalogue on; repeatable; default: every one that can run here",
+        help="engine to play the catalogue on; repeatable; `all`: every one that can run here, with its variants; "
+        "default: every one that can run here",
     )
     group.addoption(
         "--broker",
@@ -41,14 +45,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse a broker's address that is none, and an engine that is asked for and cannot run."""
+    """Name the engines, and refuse one that is asked for and cannot run, and a broker's address that is none."""
     broker = config.getoption("--broker")
     if broker is not None and not is_address(broker):
         raise pytest.UsageError(f"--broker is {WANTED}.")
     if config.getoption("--spark-master"):
         os.environ[MASTER] = config.getoption("--spark-master")
+    if config.option.engine is None:
+        config.option.engine = list(registry.installed())
+    elif config.option.engine == [ALL]:
+        from bench import compare  # Unit tests need no part of it.
+
+        config.option.engine = list(compare.everything().played)
     try:
-        for name in config.getoption("--engine") or ():
+        for name in config.option.engine:
             registry.require(name)
     except WeirError as error:
         raise pytest.UsageError(str(error)) from error

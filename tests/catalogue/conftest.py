@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ _RUN = pytest.StashKey[runs.Run]()
 
 
 def engines(config: pytest.Config) -> list[str]:
-    """Return the engines asked for, or all that can run here."""
-    asked: list[str] | None = config.getoption("--engine")
-    return asked or list(registry.installed())
+    """Return the engines asked for; tests/conftest.py names them all if none was."""
+    asked: list[str] = config.getoption("--engine")
+    return asked
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -45,7 +45,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
+def catalogue(
+    request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]
+) -> Iterator[suite.Suite]:
     """Return the suite with its run folder; the broker starts only when an engine needs it."""
     config = request.config
     arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
@@ -69,6 +71,8 @@ def catalogue(request: pytest.FixtureRequest) -> Iterator[suite.Suite]:
     config.stash[_RUN] = run
     yield opened
     opened.close()
+    for deployment, seconds in opened.took:
+        record_testsuite_property(f"deployment {deployment}", f"{seconds:.1f}")
     for log in logs:
         log.close()
     played = config.stash.setdefault(_CELLS, {})

@@ -25,6 +25,9 @@ def test_the_xml_holds_the_verdict_of_every_cell(tmp_path: Path) -> None:
         "failures": "0",
         "skipped": "1",
     }
+    [deployment] = suite.iterfind("properties/property")
+    assert deployment.get("name") == "deployment reference-1: SW-07"
+    assert float(deployment.get("value", "")) > 0
     told = [{p.get("name"): p.get("value") for p in case.iter("property")} for case in suite.iter("testcase")]
     assert told == [
         {"weir_id": "SW-07", "weir_engine": "reference", "weir_verdict": "holds"},

@@ -100,7 +100,17 @@ class FaustDeployment:
     async def reached(self, *, within: timedelta) -> Reached:
         if self._scene is None:
             raise EngineFailed("No crash point is armed: arm one, then send events.")
-        worker, answer = await self._crew.first("reached", within=within)
+        standing = asyncio.create_task(self._crew.first("reached", within=within))
+        passed = asyncio.create_task(self._passed(within))
+        try:
+            await asyncio.wait([standing, passed], return_when=asyncio.FIRST_COMPLETED)
+            if not standing.done() and passed.result():
+                raise EngineFailed("All input is processed and committed, and no task stood still at the crash point.")
+            worker, answer = await standing
+        finally:
+            for task in (standing, passed):
+                task.cancel()
+            await asyncio.gather(standing, passed, return_exceptions=True)
         evidence = await asyncio.to_thread(self._scene.verify, self._log, answer["parked"])
         return Reached(evidence=evidence, who=[worker])
 
@@ -154,6 +164,22 @@ class FaustDeployment:
             for task in hearing:
                 task.cancel()
             await asyncio.gather(*hearing, return_exceptions=True)
+
+    async def _passed(self, within: timedelta) -> bool:
+        """Return whether everything that is on the inputs now is committed, which a task that stands still is not."""
+        places = {
+            (topic, partition): stage.job
+            for stage in self._plan.stages
+            for input, topic in stage.inputs.items()
+            if input not in stage.feeds
+            for partition in range(stage.partitions)
+        }
+        ends: dict[str, dict[Place, int]] = {job: {} for job in places.values()}
+        for place, end in (await asyncio.to_thread(self._log.ends, list(places), committed=False)).items():
+            ends[places[place]][place] = end
+        books = Books(ends, self._plan.stages)
+        await self._follow(books, ends, within)
+        return books.all_settled
 
     def _settled(self, job: str, books: Books) -> Settled:
         before, now = self._counted.get(job, {}), books.counted(job)

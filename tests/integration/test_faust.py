@@ -328,9 +328,12 @@ async def test_what_is_not_reached_is_said(deploy: Deploy) -> None:
         assert answer.status is Status.DEADLINE
         assert "is at 0 of 5" in answer.detail
         await stage.deployment.arm(CrashPoint.AFTER_SINK)
+        with pytest.raises(EngineFailed, match="no task stood still"):
+            await stage.deployment.reached(within=WITHIN)
+        [worker] = stage.deployment.processes()
+        os.kill(worker.pid, signal.SIGSTOP)
         with pytest.raises(Deadline):
             await stage.deployment.reached(within=timedelta(milliseconds=100))
-        [worker] = stage.deployment.processes()
         worker.kill()
         with pytest.raises(EngineFailed, match="SIGKILL"):
             await stage.settle()

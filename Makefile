@@ -2,11 +2,16 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+PYTEST := $(PYTHON) -m pytest -q
 STAMP := $(VENV)/.weir
+TIMES := runs/times
+ENGINES :=
+SELECT :=
+COLUMNS = $(ENGINES:%=--engine=%)
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test compare compare-all docs readme lock clean
+.PHONY: help setup check test test-all expectations integration smoke soak compare compare-all docs readme lock clean
 
 help: ## show this page
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -16,12 +21,43 @@ setup: $(STAMP) ## make .venv and fetch what it needs; after one success all wor
 	@$(PYTHON) -m engines.java >/dev/null 2>&1 || $(INSTALL) -r requirements/java.txt
 	@$(PYTHON) -m engines.jars --quiet
 
-test: setup ## style, types, layers, every test, every expectation on every engine, a smoke benchmark
+check: setup ## style, types, layers, unit tests: no broker, under 2 minutes
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PYTHON) -m pytest
+	@rm -rf $(TIMES)
+	$(PYTEST) tests/unit -n 2 --dist loadgroup --junitxml=$(TIMES)/unit.xml
+
+test: check ## check, integration tests, expectations on all engines, a smoke benchmark: what every change must pass
+	@$(PARTS) -j2 expectations integration SELECT='-m "not extra"'
+	@$(PARTS) smoke
+	@$(PYTHON) tests/slowest.py $(TIMES)/*.xml
+
+test-all: check ## test with nothing left out: all crash scripts, all variants, experiments, a longer soak (about an hour)
+	@$(PARTS) -j2 expectations integration ENGINES=all
+	@$(PARTS) smoke soak
+	@$(PYTHON) tests/slowest.py $(TIMES)/*.xml
+
+# Parts of the tests. Two of them run side by side, each with a broker of its own: a Spark that starts fills a core, and
+# most other tests wait. The first is seen as it goes; the output of the second comes at its end.
+PARTS := $(MAKE) --no-print-directory --keep-going
+
+expectations: setup ## the catalogue; ENGINES="faust spark" names the engines, ENGINES=all is all with their variants
+	$(PYTEST) tests/catalogue $(SELECT) $(COLUMNS) --junitxml=$(TIMES)/expectations.xml
+
+integration: setup ## tests on a real broker with real engines
+	@mkdir -p $(TIMES)
+	@echo "integration tests run beside it: $(TIMES)/integration.log"
+	@$(PYTEST) tests/integration $(SELECT) --ignore=tests/integration/test_bench_smoke.py \
+		--junitxml=$(TIMES)/integration.xml >$(TIMES)/integration.log 2>&1; \
+		ended=$$?; cat $(TIMES)/integration.log; exit $$ended
+
+smoke: setup ## a small benchmark of each engine, with nothing beside it
+	$(PYTEST) tests/integration/test_bench_smoke.py $(COLUMNS) --junitxml=$(TIMES)/smoke.xml
+
+soak: setup ## kills of Faust's workers at moments of chance
+	$(PYTHON) -m bench soak --engine faust --workers 2 --kills 100
 
 compare: setup ## the core expectations and a short benchmark on Faust and Spark (under 5 minutes)
 	@$(PYTHON) -m bench compare

@@ -17,7 +17,10 @@ from engines.broker.log import KafkaLog
 from semantics.catalogue import all_expectations
 from semantics.errors import WeirError
 from semantics.expectation import Expectation
+from semantics.timeline import Crash
 
+HEAVY = ("spark",)
+"""Engines that start slowly: Spark takes 7 s of CPU from its start to a first batch, a worker of Faust 1 s."""
 _CELLS = pytest.StashKey[dict[str, dict[str, suite.Result]]]()
 _DIED = pytest.StashKey[dict[str, WeirError]]()
 _RUN = pytest.StashKey[runs.Run]()
@@ -41,7 +44,21 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cell" in metafunc.fixturenames:
         pairs = [(name, expectation) for name in engines(metafunc.config) for expectation in all_expectations()]
-        metafunc.parametrize("cell", pairs, indirect=True, ids=[f"{name}-{expected.id}" for name, expected in pairs])
+        cells = [
+            pytest.param(pair, id=f"{pair[0]}-{pair[1].id}", marks=[pytest.mark.extra] if extra(*pair) else ())
+            for pair in pairs
+        ]
+        metafunc.parametrize("cell", cells, indirect=True)
+
+
+def extra(name: str, expectation: Expectation) -> bool:
+    """Return whether a cell belongs to `make test-all` alone.
+
+    A crash script has a deployment of its own, which starts twice. The core ones show what an engine promises under a
+    kill.
+    """
+    crashes = any(isinstance(step, Crash) for step in expectation.timeline)
+    return crashes and not expectation.core and name.partition(":")[0] in HEAVY
 
 
 @pytest.fixture(scope="session")

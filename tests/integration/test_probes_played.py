@@ -9,7 +9,7 @@ import pytest
 from engines.probing import differences, load
 from engines.spark.probe import PROBER
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extra]
 
 PLAYED = (
     "aggregation/by-key/no-watermark/append",

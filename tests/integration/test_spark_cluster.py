@@ -20,7 +20,7 @@ from engines.warden import await_gone, group
 from semantics.pipeline import Aggregate, Emit, How, Join, Pipeline, Session, Source, Tumbling
 from semantics.time import s
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extra]
 
 PIPELINES: dict[str, Pipeline] = {
     "running": Aggregate(Source(), emit=Emit.UPDATE),

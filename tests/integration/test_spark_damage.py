@@ -9,7 +9,7 @@ import pytest
 from engines.broker.log import KafkaLog
 from engines.spark.damage import expected, play_all
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.extra]
 
 
 async def test_spark_does_what_the_page_says(broker: str, tmp_path: Path) -> None:

@@ -76,12 +76,14 @@ def test_a_successor_reads_the_token_back_and_fences_the_one_before(broker: str)
         assert seen() == [b"0", b"1", b"2"], "a query that begins anew has no token"
 
 
+@pytest.mark.extra
 async def test_a_token_in_the_transaction_is_exactly_once(broker: str, tmp_path: Path) -> None:
     # EO-09: killed with half of a transaction written; 10: with it committed, and Spark does not know.
     seen = await verdicts(broker, tmp_path, "txn-sink", "EO-09", "EO-10")
     assert {verdict.value for verdict in seen.values()} == {Value.HOLDS}, seen
 
 
+@pytest.mark.extra
 async def test_a_transactional_id_a_batch_repeats_what_was_committed(broker: str, tmp_path: Path) -> None:
     # EO-03: killed before its transaction was committed, so that nobody has seen any of it.
     seen = await verdicts(broker, tmp_path, "folklore", "EO-03", "EO-10")
@@ -89,6 +91,7 @@ async def test_a_transactional_id_a_batch_repeats_what_was_committed(broker: str
     assert (seen["EO-10"].value, seen["EO-10"].rules) == (Value.DEVIATES, (("sink",),)), seen
 
 
+@pytest.mark.extra
 async def test_with_the_store_that_spark_comes_with_a_recipe_is_refused_and_its_neighbour_goes_on(
     broker: str, tmp_path: Path
 ) -> None:

@@ -67,6 +67,8 @@ def catalogue(
 ) -> Iterator[suite.Suite]:
     """Return the suite with its run folder; the broker starts only when an engine needs it."""
     config = request.config
+    if hasattr(config, "workerinput"):
+        pytest.fail("The catalogue is one record and one matrix: play it without `-n`.", pytrace=False)
     arguments = {"command": "pytest", "engines": engines(config), "broker": config.getoption("--broker") or "embedded"}
     logs: list[KafkaLog] = []
     if any(registry.get(name)[0].needs_broker for name in engines(config)):

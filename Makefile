@@ -21,7 +21,7 @@ setup: $(STAMP) ## make .venv and fetch what it needs; after one success all wor
 	@$(PYTHON) -m engines.java >/dev/null 2>&1 || $(INSTALL) -r requirements/java.txt
 	@$(PYTHON) -m engines.jars --quiet
 
-check: setup ## style, types, layers, unit tests: no broker, under 2 minutes
+check: setup ## style, types, layers, unit tests: no broker, 2 minutes
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

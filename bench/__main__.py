@@ -61,7 +61,21 @@ def parser() -> argparse.ArgumentParser:
     micro.add_argument("--runs", type=int, default=3, metavar="N", help="of each (default: 3)")
     soak = commands.add_parser("soak", help="kill an engine again and again at moments of chance, and judge it")
     soak.add_argument("--engine", dest="on", required=True, metavar="NAME", help="one, with :variant")
-    soak.add_argument("--kills", type=int, default=30, metavar="N", help="default: 30")
+    soak.add_argument("--kills", type=int, metavar="N", help="of workers (default: 30, or none with --bounces)")
+    soak.add_argument(
+        "--bounces",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the embedded broker, stop and SIGKILL in turn (default: 0)",
+    )
+    soak.add_argument(
+        "--away",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds between the end and the next start of a bounced broker (default: 0)",
+    )
     soak.add_argument("--workers", type=int, default=1, metavar="N", help="default: 1")
     _of_records(commands)
     for command in (top, compare, soak):
@@ -177,12 +191,16 @@ def _run(asked: argparse.Namespace) -> int:
                 )
         case "soak":
             from bench.show import progress
+            from bench.soak import Asked
             from bench.soak import main as soak
 
             with progress() as say:
                 return soak(
-                    asked.on, kills=asked.kills, workers=asked.workers, broker=asked.broker, output=asked.output,
-                    seed=asked.seed, say=say,
+                    Asked(
+                        engine=asked.on, kills=asked.kills, bounces=asked.bounces, away_s=asked.away,
+                        workers=asked.workers, broker=asked.broker, output=asked.output, seed=asked.seed,
+                    ),
+                    say,
                 )  # fmt: skip
         case "check":
             from bench.check import main as check

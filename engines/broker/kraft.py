@@ -137,11 +137,19 @@ class Broker:
         return self._child.pid
 
     def bounce(self, *, kill: bool = False) -> None:
-        """Stop it (`kill`: by SIGKILL) and start it again, on the same ports and with the same data."""
+        """Stop it (`kill`: by SIGKILL) and start it again."""
+        self.halt(kill=kill)
+        self.resume()
+
+    def halt(self, *, kill: bool = False) -> None:
+        """Stop it (`kill`: by SIGKILL), and keep its data and ports for `resume`."""
         if kill:
             self._child.kill()
         else:
             self._child.stop(within=STOP_WITHIN)
+
+    def resume(self) -> None:
+        """Start it again after `halt`, on the same ports and with the same data; return when it answers."""
         self._child = self._launch(int(self.bootstrap.rpartition(":")[2]))
         self._await_ready(self._child, self.bootstrap)
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import consumer, fetcher
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import TRANSPORTS, aiokafka
 
 SCHEME = "weir"
@@ -76,12 +77,13 @@ class _Gathering(fetcher.Fetcher):  # type: ignore[misc]  # untyped base
     async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> Any:
         loop = asyncio.get_running_loop()
         ahead_s = self._asks_at.get(node_id, 0.0) - loop.time()
-        if ahead_s > 0 and not self._behind(assignment, request):
-            try:
+        try:
+            if ahead_s > 0 and not self._behind(assignment, request):
                 await asyncio.sleep(ahead_s)
-            except asyncio.CancelledError:
-                return False  # As the fetcher itself answers: the assignment is over.
-        has_new_data = await super()._proc_fetch_request(assignment, node_id, request)
+            has_new_data = await super()._proc_fetch_request(assignment, node_id, request)
+        except asyncio.CancelledError:
+            # As the fetcher itself answers, except while it waits after an error: then it could not be closed.
+            return False
         self._asks_at[node_id] = loop.time() + FETCH_EVERY_S
         return has_new_data
 
@@ -94,7 +96,26 @@ class _Gathering(fetcher.Fetcher):  # type: ignore[misc]  # untyped base
         )
 
 
+def _refused(coordinator: Any, error: Exception) -> NoReturn:  # noqa: ARG001  (the signature is aiokafka's)
+    """End the member's routine. aiokafka would wait until somebody asks for the error, and here nobody would."""
+    raise error
+
+
+async def _end_with(routine: asyncio.Task[None]) -> None:
+    """End the process if the group refuses this member: else it would wait for work for ever."""
+    from engines.faust.task import die  # It knows what a chunk is, from here.
+
+    try:
+        await asyncio.shield(routine)
+    except KafkaError:
+        await die()
+
+
 class _Thread(aiokafka.AIOKafkaConsumerThread):  # type: ignore[misc]  # untyped base
+    async def on_start(self) -> None:
+        await super().on_start()
+        self._ending = asyncio.create_task(_end_with(self._consumer._coordinator._coordination_task))
+
     def _create_worker_consumer(self, transport: Any) -> Any:
         made = super()._create_worker_consumer(transport)
         # Faust reads uncommitted unless it manages the transactions; ours are stronger, and sources may have theirs.
@@ -166,7 +187,8 @@ class Transport(aiokafka.Transport):  # type: ignore[misc]  # untyped base
 
 
 def install() -> None:
-    """Make the scheme known and aiokafka's fetcher gather, and yield raw records, in this process."""
+    """Make the scheme known, aiokafka's fetcher gather and yield raw records, and a refusal by the group end us."""
+    GroupCoordinator._push_error_to_user = _refused
     fetcher.PartitionRecords = _RawRecords
     fetcher.FetchResult = _Custody
     consumer.Fetcher = _Gathering

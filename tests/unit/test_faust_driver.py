@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer, fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 
 from engines.faust import driver
@@ -33,8 +34,13 @@ async def test_a_partition_never_fetched_before_is_not_known_to_have_more() -> N
 
 
 def test_the_consumer_gathers_once_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module, name in ((consumer, "Fetcher"), (fetcher, "PartitionRecords"), (fetcher, "FetchResult")):
-        monkeypatch.setattr(module, name, getattr(module, name))
+    for owner, name in (
+        (consumer, "Fetcher"),
+        (fetcher, "PartitionRecords"),
+        (fetcher, "FetchResult"),
+        (GroupCoordinator, "_push_error_to_user"),
+    ):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
     driver.install()
     assert consumer.Fetcher is driver._Gathering
 

@@ -11,15 +11,19 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import for_code
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from engines.errors import EngineFailed
 from engines.faust.driver import Chunk
 from engines.faust.identity import ANEW
+from engines.faust.outage import patiently
 from engines.faust.store import Store, TaskRecord, damaged
 
 log = logging.getLogger(__name__)
@@ -140,15 +144,30 @@ async def input_bounds(
     try:
         await asyncio.gather(admin.start(), consumer.start())
         await consumer._client.set_topics([place.topic for place in inputs])
-        begins, ends, found = await asyncio.gather(
-            consumer.beginning_offsets(inputs),
-            consumer.end_offsets(inputs),
-            admin.list_consumer_group_offsets(group, partitions=list(inputs)),
+        begins, ends, committed = await asyncio.gather(
+            patiently(partial(consumer.beginning_offsets, inputs)),
+            patiently(partial(consumer.end_offsets, inputs)),
+            patiently(partial(_committed, admin, group, inputs)),
         )
     finally:
         await asyncio.gather(admin.close(), consumer.stop())
-    committed = {place: max(at.offset, 0) for place, at in found.items()}
     return {place: InputBounds(begins[place], ends[place], committed.get(place, 0)) for place in inputs}
+
+
+async def _committed(
+    admin: AIOKafkaAdminClient, group: str, places: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return the group's offsets. aiokafka's own function takes a broker that refuses to answer for one without any."""
+    wanted: dict[str, list[int]] = {}
+    for place in places:
+        wanted.setdefault(place.topic, []).append(place.partition)
+    asked = OffsetFetchRequest(group, list(wanted.items()))
+    told = await admin._send_request(asked, await admin.find_coordinator(group))
+    found = [(TopicPartition(topic, lane), *rest) for topic, lanes in told.topics for lane, *rest in lanes]
+    for code in (told.error_code, *(code for *_, code in found)):
+        if code:
+            raise for_code(code)(f"for the offsets of group {group}")
+    return {place: offset for place, offset, *_ in found if offset >= 0}
 
 
 def reading(bootstrap: str) -> AIOKafkaConsumer:
@@ -182,7 +201,9 @@ async def recover(
         consumer.assign(list(stores))
         # Known beforehand, all at once: `end_offsets` would learn of one topic after the other, a round each.
         await consumer._client.set_topics([place.topic for place in (*stores, *outputs)])
-        (begins, ends), output_ends = await asyncio.gather(bounds(consumer, stores, ids), consumer.end_offsets(outputs))
+        (begins, ends), output_ends = await asyncio.gather(
+            bounds(consumer, stores, ids), patiently(partial(consumer.end_offsets, outputs))
+        )
         inherited = {place for place, store in stores.items() if store.read_to}
         readers = {place: reader(place, store, transactional=transactional) for place, store in stores.items()}
         await _read(consumer, stores, stores, readers, ends)
@@ -211,7 +232,10 @@ async def bounds(
     consumer: AIOKafkaConsumer, stores: Mapping[TopicPartition, Store], ids: Mapping[str, str]
 ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
     """Return where changelog partitions begin and end; let stores that do not fit them forget their rows."""
-    begins, ends = await asyncio.gather(consumer.beginning_offsets(list(stores)), consumer.end_offsets(list(stores)))
+    places = list(stores)
+    begins, ends = await asyncio.gather(
+        patiently(partial(consumer.beginning_offsets, places)), patiently(partial(consumer.end_offsets, places))
+    )
     for place, store in stores.items():
         store.follow(place.topic, ids[place.topic])
         if store.read_to > ends[place]:

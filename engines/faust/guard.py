@@ -15,21 +15,31 @@ PINNED = {
 }
 REMEDY = "`make setup` installs what the lock says"
 _SHAPES = (
+    ("aiokafka.admin", "AIOKafkaAdminClient._send_request"),
     ("aiokafka.client", "AIOKafkaClient._get_conn"),
+    ("aiokafka.client", "AIOKafkaClient._wait_on_metadata"),
+    ("aiokafka.client", "AIOKafkaClient.bootstrap"),
+    ("aiokafka.client", "AIOKafkaClient.coordinator_lookup"),
     ("aiokafka.client", "ConnectionGroup"),
     ("aiokafka.consumer.fetcher", "PartitionRecords._consumer_record"),
     ("aiokafka.consumer.fetcher", "FetchResult.getall"),
     ("aiokafka.consumer.fetcher", "Fetcher._proc_fetch_request"),
     ("aiokafka.consumer.consumer", "Fetcher"),
+    ("aiokafka.consumer.group_coordinator", "GroupCoordinator._coordination_routine"),
+    ("aiokafka.consumer.group_coordinator", "GroupCoordinator._perform_assignment"),
+    ("aiokafka.consumer.group_coordinator", "GroupCoordinator._push_error_to_user"),
     ("aiokafka.consumer.group_coordinator", "GroupCoordinator.request_rejoin"),
     ("aiokafka.producer.message_accumulator", "BatchBuilder.close"),
+    ("aiokafka.producer.message_accumulator", "MessageBatch.expired"),
     ("aiokafka.producer.sender", "BACKOFF_OVERRIDE"),
     ("aiokafka.producer.sender", "Sender.sender_task"),
     ("aiokafka.producer.producer", "AIOKafkaProducer.send_offsets_to_transaction"),
+    ("aiokafka.protocol.commit", "OffsetFetchRequest"),
     ("faust.transport.drivers.aiokafka", "AIOKafkaConsumerThread._create_worker_consumer"),
     ("faust.transport.consumer", "Consumer._wait_next_records"),
     ("faust.transport.consumer", "Consumer._drain_messages"),
     ("faust.tables.manager", "TableManager._update_channels"),
+    ("faust.tables.recovery", "Recovery._wait"),
     ("mode.worker", "Worker._sentinel_task"),
 )
 

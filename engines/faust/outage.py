@@ -1,27 +1,66 @@
-"""A broker that does not answer: back-off between attempts to connect, and one log line instead of one per attempt.
+"""A broker that does not answer: it is waited for, with back-off, and one log line instead of one per attempt.
 
-aiokafka waits `retry_backoff_ms` between attempts and logs each. That time is 2 ms here, for the sake of commits.
+aiokafka waits `retry_backoff_ms` between attempts and logs each. That time is 2 ms here, for the sake of commits. Some
+of its requests are made once, and some with a time limit: an outage makes them fail, which would end the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
-from aiokafka.errors import KafkaConnectionError, NodeNotReadyError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import (
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    NotCoordinatorError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+    StaleMetadata,
+    UnknownTopicOrPartitionError,
+)
+from aiokafka.producer.message_accumulator import MessageBatch
+from faust.tables.recovery import Recovery
 
 log = logging.getLogger(__name__)
 LONGEST_BACKOFF_S = 0.5
 """Seconds between two attempts, and so the longest delay until a broker that is back is used."""
 SAID_EVERY_S = 60.0
+ASK_AGAIN_S = 0.05
 _LOGGERS = ("aiokafka", "aiokafka.consumer.fetcher", "aiokafka.consumer.group_coordinator", "aiokafka.producer.sender")
-_CONNECTING = "Unable connect to node with id %s: %s"
+_CONNECTING = ("Unable connect to node with id %s: %s", 'Unable connect to "%s:%s": %s')
 _UPDATING = "Unable to update metadata from %s"
 _UNREACHED = (OSError, KafkaConnectionError, NodeNotReadyError)
+_NO_ANSWER = (
+    KafkaConnectionError,
+    NodeNotReadyError,
+    RequestTimedOutError,
+    StaleMetadata,
+    CoordinatorNotAvailableError,
+    CoordinatorLoadInProgressError,
+    NotCoordinatorError,
+    LeaderNotAvailableError,
+    NotLeaderForPartitionError,
+)
+"""A connection that broke, and what a broker says that goes or has just come: ask again, it or another one."""
+_TOO_LATE = (TimeoutError, KafkaTimeoutError, UnknownTopicOrPartitionError)
+"""How a request ends that was made again and again, until its time was up."""
 _connect = AIOKafkaClient._get_conn
+_bootstrap = AIOKafkaClient.bootstrap
+_look_up = AIOKafkaClient.coordinator_lookup
+_await_topic = AIOKafkaClient._wait_on_metadata
+_assign = GroupCoordinator._perform_assignment
+_recover = Recovery._wait
+T = TypeVar("T")
 
 
 class Outage(logging.Filter):
@@ -33,6 +72,8 @@ class Outage(logging.Filter):
         """Broker id -> time of the first failed attempt, in seconds of the monotonic clock."""
         self._said: dict[Any, float] = {}
         self._why: Any = ""
+        self.failed_at = -math.inf
+        """Time of the last failed attempt to connect."""
 
     @property
     def lasts(self) -> bool:
@@ -41,7 +82,7 @@ class Outage(logging.Filter):
 
     def failed(self, node: Any) -> float:
         """Note a failed attempt; return the seconds until the next one: half of the outage's duration so far."""
-        now = time.monotonic()
+        self.failed_at = now = time.monotonic()
         lasts_s = now - self._since.setdefault(node, now)
         if now - self._said.get(node, -SAID_EVERY_S) >= SAID_EVERY_S:
             self._said[node] = now
@@ -58,7 +99,7 @@ class Outage(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Return False for a line that only repeats that a broker does not answer."""
         arguments = record.args if isinstance(record.args, tuple) else ()
-        if record.msg == _CONNECTING:
+        if record.msg in _CONNECTING:
             self._why = arguments[-1]
             return False
         return not self.lasts or not (
@@ -67,6 +108,26 @@ class Outage(logging.Filter):
 
 
 OUTAGE = Outage()
+
+
+async def patiently(request: Callable[[], Awaitable[T]]) -> T:
+    """Make a request, and make it again until a broker answers it. For requests that may be repeated.
+
+    A time limit that ends it counts only if no broker was away meanwhile.
+    """
+    first = said = time.monotonic()
+    while True:
+        began = time.monotonic()
+        try:
+            return await request()
+        except _NO_ANSWER as error:
+            if began - said >= SAID_EVERY_S:
+                said = began
+                log.warning("A request has no answer yet, %.0f s so far, and is made again: %r", began - first, error)
+            await asyncio.sleep(ASK_AGAIN_S)
+        except _TOO_LATE:
+            if OUTAGE.failed_at < began:
+                raise
 
 
 async def _get_conn(client: Any, node: Any, *, group: Any = ConnectionGroup.DEFAULT, **how: Any) -> Any:
@@ -79,8 +140,61 @@ async def _get_conn(client: Any, node: Any, *, group: Any = ConnectionGroup.DEFA
     return connection
 
 
+async def _bootstrap_at_last(client: Any) -> None:
+    """Connect for the first time. aiokafka tries once; and a broker that starts may know of no broker yet."""
+    where = ",".join(sorted(f"{host}:{port}" for host, port, _ in client.hosts))
+    while True:
+        try:
+            await _bootstrap(client)
+        except KafkaConnectionError:
+            pass
+        else:
+            if client.cluster.brokers():
+                OUTAGE.answered(where)
+                return
+            client._conns.pop(("bootstrap", ConnectionGroup.DEFAULT)).close()
+        await asyncio.sleep(OUTAGE.failed(where))
+
+
+async def _coordinator_lookup(client: Any, kind: Any, key: str) -> Any:
+    """Ask for a coordinator. That there is no answer is said in the one way that a producer outlives."""
+    try:
+        return await _look_up(client, kind, key)
+    except _NO_ANSWER as error:
+        raise NodeNotReadyError(f"No answer to who coordinates {key}: {error}") from error
+
+
+async def _wait_on_metadata(client: Any, topic: str) -> Any:
+    return await patiently(lambda: _await_topic(client, topic))
+
+
+async def _perform_assignment(coordinator: Any, response: Any) -> Any:
+    """Share out the partitions, once they are known. With metadata that failed to come, a topic would be nobody's."""
+    client = coordinator._client
+    if any(client.cluster.partitions_for_topic(topic) is None for topic in coordinator._subscription.topics):
+        while not await client.force_metadata_update():
+            pass
+    return await _assign(coordinator, response)
+
+
+def _expired(batch: Any) -> bool:
+    """Return whether a batch has waited too long for a leader since it could have had one."""
+    return bool(time.monotonic() - max(batch._ctime, OUTAGE.failed_at) > batch._ttl)
+
+
+async def _wait(recovery: Any, what: Any, timeout: Any = None) -> None:  # noqa: ARG001, ASYNC109  (Faust's signature)
+    """Wait without Faust's limit of 90 s, behind which a worker neither goes on nor ends."""
+    await _recover(recovery, what)
+
+
 def install() -> None:
-    """Let all clients of this process back off, and log an outage once."""
+    """Let all clients of this process wait for a broker that is away, and log an outage once."""
     AIOKafkaClient._get_conn = _get_conn
+    AIOKafkaClient.bootstrap = _bootstrap_at_last
+    AIOKafkaClient.coordinator_lookup = _coordinator_lookup
+    AIOKafkaClient._wait_on_metadata = _wait_on_metadata
+    GroupCoordinator._perform_assignment = _perform_assignment
+    MessageBatch.expired = _expired
+    Recovery._wait = _wait
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(OUTAGE)

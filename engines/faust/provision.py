@@ -13,6 +13,7 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 
 from engines.errors import Deadline, EnvironmentNotReady
 from engines.faust import topics
+from engines.faust.outage import patiently
 from engines.faust.plan import StagePlan
 
 REPLICAS = 3
@@ -31,7 +32,7 @@ async def prepare(bootstrap: str, stages: Sequence[StagePlan], named: Collection
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap.split(","))
     await admin.start()
     try:
-        await _make(admin, ours, partitions)
+        await patiently(partial(_make, admin, ours, partitions))
 
         def is_unready(topic: Any) -> bool:
             unled = any(partition["error_code"] for partition in topic["partitions"])
@@ -70,13 +71,19 @@ async def _make(admin: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, st
 
 async def _answers(ask: Callable[[], Awaitable[list[Any]]], is_unready: Callable[[Any], bool]) -> list[Any]:
     """Return the broker's answer once no topic is unready; a new one takes a moment. Raises `Deadline`."""
-    try:
+    answers: list[Any] = []
+
+    async def look() -> list[Any]:
+        nonlocal answers
         async with asyncio.timeout(KNOWN_WITHIN_S):
             while True:
                 answers = await ask()
                 if not any(map(is_unready, answers)):
                     return answers
                 await asyncio.sleep(_LOOK_EVERY_S)
+
+    try:
+        return await patiently(look)
     except TimeoutError:
         raise Deadline(f"Waited {KNOWN_WITHIN_S:.0f} s for the metadata of new topics; last: {answers}.") from None
 

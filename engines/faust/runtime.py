@@ -27,6 +27,7 @@ from engines.faust.compile import store_for
 from engines.faust.failpoints import FailPoints
 from engines.faust.flaws import PARTS
 from engines.faust.identity import Identities
+from engines.faust.outage import patiently
 from engines.faust.plan import Guarantee, Plan, StagePlan
 from engines.faust.silence import Clock
 from engines.faust.standby import Standbys
@@ -304,7 +305,9 @@ class Runtime:
         # A fetcher whose position is gone begins anew: a topic that was replaced is the likelier reason.
         await self._identities.check()
         place, consumer = TP(topic, partition), self.app.consumer
-        begins, ends = await asyncio.gather(consumer.earliest_offsets(place), consumer.highwaters(place))
+        begins, ends = await asyncio.gather(
+            patiently(partial(consumer.earliest_offsets, place)), patiently(partial(consumer.highwaters, place))
+        )
         return int(begins[place]), int(ends[place])
 
     def _reached(self, job: str, places: Mapping[str, int]) -> bool:

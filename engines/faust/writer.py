@@ -7,12 +7,13 @@ more than the rest of the engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, KafkaError, ProducerFenced
 from aiokafka.producer import sender
 
 from engines.errors import EngineFailed
@@ -145,7 +146,9 @@ class _Producing:
     async def start(self, topics: Iterable[str]) -> None:
         await self._producer.start()
         # Known beforehand, all at once: else the first batch to each topic waits for a round of its own.
-        await self._producer.client.set_topics(list(topics))
+        known = await self._producer.client.set_topics(list(topics))
+        while not known:
+            known = await self._producer.client.force_metadata_update()
 
     def outbox(self, topic: str, partition: int) -> Outbox:
         return Outbox(self._producer, topic, partition)
@@ -165,7 +168,10 @@ class _Producing:
         return wrote
 
     async def stop(self) -> None:
-        await self._producer.stop()
+        # What the broker refuses now was lost before: whatever was open is committed, or nobody's.
+        with contextlib.suppress(KafkaError):
+            await self._producer.stop()
+        await self._producer.client.close()
 
     def fenced(self, error: Exception) -> bool:
         # Once refused, the producer's sender is dead, and whoever uses it again is told something else.

@@ -1,4 +1,4 @@
-"""The exit code of a worker that cannot start: the one of every error, so that a supervisor has one to look for."""
+"""The end of a worker that cannot start: one exit code for every error, and none while its broker is only away."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from engines.faust.plan import Guarantee, Plan
 from engines.faust.task import FATAL_EXIT
 
 
+def worker(plan: Path) -> list[str]:
+    return [sys.executable, "-m", "engines.faust.worker", str(plan)]
+
+
 def ended(plan: Path) -> tuple[int, str]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "engines.faust.worker", str(plan)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = subprocess.run(worker(plan), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return ran.returncode, ran.stderr
 
 
@@ -29,7 +27,7 @@ def test_without_a_plan(tmp_path: Path) -> None:
     assert "nowhere.json" in told
 
 
-def test_without_a_broker(tmp_path: Path) -> None:
+def test_without_a_broker_it_waits_until_it_is_told_to_end(tmp_path: Path) -> None:
     [port] = free_ports(1)
     plan = Plan(
         bootstrap=f"127.0.0.1:{port}",
@@ -44,6 +42,11 @@ def test_without_a_broker(tmp_path: Path) -> None:
         stages=[],
     )
     plan.write(tmp_path / "plan.json")
-    code, told = ended(tmp_path / "plan.json")
-    assert code == FATAL_EXIT
-    assert "Unable to bootstrap" in told
+    with subprocess.Popen(worker(tmp_path / "plan.json"), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        said = running.stderr.readline().decode()
+        assert f"Broker 127.0.0.1:{port} is unreachable" in said
+        assert "Work waits for it." in said
+        running.terminate()
+        assert running.stderr.read() == b"", "one line, not one for each attempt"
+    assert running.returncode == 0

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, KafkaError, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, KafkaError, ProducerFenced, UnknownError
 from aiokafka.producer import sender
 
 from engines.errors import EngineFailed
@@ -34,7 +34,10 @@ class Migrated(EngineFailed):
     """The group has moved on without this worker."""
 
 
-_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, Migrated)
+_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownError, Migrated)
+"""Errors after which the task is opened again. `UnknownError` (UNKNOWN_SERVER_ERROR): a coordinator that is about to
+abort an expired transaction answers EndTxn so (Kafka 4.3.1 logs IllegalStateException, "pending state
+PREPARE_EPOCH_FENCE")."""
 
 
 class Outbox:

@@ -1,10 +1,11 @@
-"""The end of a writer whose work is another's by now."""
+"""A writer that the broker refuses: its work is another's by now, or its transaction has expired."""
 
 from __future__ import annotations
 
 import asyncio
 
-from aiokafka.errors import ProducerFenced
+import pytest
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, UnknownError
 
 from engines.faust.writer import Transactions
 
@@ -24,3 +25,21 @@ async def test_what_is_refused_while_it_ends_was_lost_before() -> None:
     await asyncio.sleep(0)
     await writer.stop()
     assert isinstance(sender.sender_task.exception(), ProducerFenced)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "is_lost"), [(ProducerFenced, True), (UnknownError, True), (MessageSizeTooLargeError, False)]
+)
+async def test_a_refusal_that_ended_the_sender_tells_whether_the_task_is_lost(
+    refusal: type[KafkaError], is_lost: bool
+) -> None:
+    """aiokafka's sender ends with an error of its own, whose cause is the broker's."""
+    writer = Transactions("127.0.0.1:1", "task", "group")
+
+    async def sending() -> None:
+        raise KafkaError("Unexpected error during batch delivery") from refusal()
+
+    writer._producer._sender._sender_task = sender = asyncio.create_task(sending())
+    await asyncio.wait([sender])
+    assert writer.fenced(KafkaError()) is is_lost
+    await writer.stop()

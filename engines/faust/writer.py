@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -228,7 +229,14 @@ class Plain(_Producing):
         pass
 
 
+def _told(record: logging.LogRecord) -> bool:
+    """Return False for a line on a refusal that nobody waited for: the task waits for one, and says so itself."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, _FENCED) and record.getMessage().startswith("Future exception was never retrieved"))
+
+
 def tune() -> None:
-    """Set aiokafka's module constant, and back off where a broker does not answer, in this process."""
+    """Set aiokafka's module constant, wait where a broker does not answer, and log a refusal once, in this process."""
+    logging.getLogger("asyncio").addFilter(_told)
     sender.BACKOFF_OVERRIDE = RETRY_BACKOFF_MS / 1000
     outage.install()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerFenced, UnknownError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, ProducerFenced, UnknownError
 
-from engines.faust.writer import Transactions
+from engines.faust.writer import Transactions, _told
 
 
 async def test_what_is_refused_while_it_ends_was_lost_before() -> None:
@@ -43,3 +44,13 @@ async def test_a_refusal_that_ended_the_sender_tells_whether_the_task_is_lost(
     await asyncio.wait([sender])
     assert writer.fenced(KafkaError()) is is_lost
     await writer.stop()
+
+
+@pytest.mark.parametrize(("error", "logged"), [(ProducerFenced(), False), (KafkaConnectionError(), True)])
+async def test_a_refusal_is_logged_once(caplog: pytest.LogCaptureFixture, error: Exception, logged: bool) -> None:
+    """It ends all batches and the transaction; the task waits for one of them."""
+    caplog.handler.addFilter(_told)
+    future = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    del future
+    assert [record.levelno for record in caplog.records] == [logging.ERROR] * logged

@@ -50,10 +50,10 @@ _NO_ANSWER = (
     NotCoordinatorError,
     LeaderNotAvailableError,
     NotLeaderForPartitionError,
+    KafkaTimeoutError,
+    TimeoutError,
 )
-"""A connection that broke, and what a broker says that goes or has just come: ask again, it or another one."""
-_TOO_LATE = (TimeoutError, KafkaTimeoutError, UnknownTopicOrPartitionError)
-"""How a request ends that was made again and again, until its time was up."""
+"""A connection that broke or is silent, and what a broker says that goes or has just come: ask again."""
 _connect = AIOKafkaClient._get_conn
 _bootstrap = AIOKafkaClient.bootstrap
 _look_up = AIOKafkaClient.coordinator_lookup
@@ -111,23 +111,17 @@ OUTAGE = Outage()
 
 
 async def patiently(request: Callable[[], Awaitable[T]]) -> T:
-    """Make a request, and make it again until a broker answers it. For requests that may be repeated.
-
-    A time limit that ends it counts only if no broker was away meanwhile.
-    """
-    first = said = time.monotonic()
+    """Make a request, and make it again until a broker answers it. For requests that may be repeated."""
+    began = said = time.monotonic()
     while True:
-        began = time.monotonic()
         try:
             return await request()
         except _NO_ANSWER as error:
-            if began - said >= SAID_EVERY_S:
-                said = began
-                log.warning("A request has no answer yet, %.0f s so far, and is made again: %r", began - first, error)
+            now = time.monotonic()
+            if now - said >= SAID_EVERY_S:
+                said = now
+                log.warning("A request has no answer yet, %.0f s so far, and is made again: %r", now - began, error)
             await asyncio.sleep(ASK_AGAIN_S)
-        except _TOO_LATE:
-            if OUTAGE.failed_at < began:
-                raise
 
 
 async def _get_conn(client: Any, node: Any, *, group: Any = ConnectionGroup.DEFAULT, **how: Any) -> Any:
@@ -165,7 +159,14 @@ async def _coordinator_lookup(client: Any, kind: Any, key: str) -> Any:
 
 
 async def _wait_on_metadata(client: Any, topic: str) -> Any:
-    return await patiently(lambda: _await_topic(client, topic))
+    """Wait until a topic is known: aiokafka's limit for that counts only if no broker was away meanwhile."""
+    while True:
+        began = time.monotonic()
+        try:
+            return await _await_topic(client, topic)
+        except UnknownTopicOrPartitionError:
+            if OUTAGE.failed_at < began:
+                raise
 
 
 async def _perform_assignment(coordinator: Any, response: Any) -> Any:

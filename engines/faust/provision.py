@@ -18,9 +18,8 @@ from engines.faust.plan import StagePlan
 
 REPLICAS = 3
 """Replicas of internal topics, where there are as many brokers: they are the state."""
-KNOWN_WITHIN_S = 30.0
-"""Seconds. A new topic's metadata reaches a broker within milliseconds, on a loaded machine within seconds."""
-_LOOK_EVERY_S = 0.05
+LOOKS, LOOK_EVERY_S = 600, 0.05
+"""30 s. A new topic's metadata reaches a broker within milliseconds, on a loaded machine within seconds."""
 
 
 async def prepare(bootstrap: str, stages: Sequence[StagePlan], named: Collection[str], partitions: int) -> None:
@@ -72,20 +71,12 @@ async def _make(admin: AIOKafkaAdminClient, wanted: Mapping[str, Mapping[str, st
 async def _answers(ask: Callable[[], Awaitable[list[Any]]], is_unready: Callable[[Any], bool]) -> list[Any]:
     """Return the broker's answer once no topic is unready; a new one takes a moment. Raises `Deadline`."""
     answers: list[Any] = []
-
-    async def look() -> list[Any]:
-        nonlocal answers
-        async with asyncio.timeout(KNOWN_WITHIN_S):
-            while True:
-                answers = await ask()
-                if not any(map(is_unready, answers)):
-                    return answers
-                await asyncio.sleep(_LOOK_EVERY_S)
-
-    try:
-        return await patiently(look)
-    except TimeoutError:
-        raise Deadline(f"Waited {KNOWN_WITHIN_S:.0f} s for the metadata of new topics; last: {answers}.") from None
+    for _ in range(LOOKS):
+        answers = await patiently(ask)
+        if not any(map(is_unready, answers)):
+            return answers
+        await asyncio.sleep(LOOK_EVERY_S)
+    raise Deadline(f"Waited {LOOKS * LOOK_EVERY_S:.0f} s for the metadata of new topics; last: {answers}.")
 
 
 async def _check(admin: AIOKafkaAdminClient, bootstrap: str, wanted: Mapping[str, Mapping[str, str]]) -> None:

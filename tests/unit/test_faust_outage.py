@@ -22,6 +22,7 @@ from aiokafka.errors import (
     KafkaTimeoutError,
     NodeNotReadyError,
     TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import Sender
@@ -30,6 +31,8 @@ from faust.tables.recovery import Recovery
 
 from engines.faust import outage
 from engines.faust.outage import LONGEST_BACKOFF_S, OUTAGE, SAID_EVERY_S, Outage, patiently
+
+UNKNOWN = UnknownTopicOrPartitionError()
 
 
 class Hours:
@@ -126,7 +129,9 @@ def away(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     OUTAGE._said.clear()
 
 
-@pytest.mark.parametrize("error", [KafkaConnectionError(), NodeNotReadyError(), CoordinatorLoadInProgressError()])
+@pytest.mark.parametrize(
+    "error", [KafkaConnectionError(), NodeNotReadyError(), CoordinatorLoadInProgressError(), KafkaTimeoutError()]
+)
 @pytest.mark.usefixtures("away")
 async def test_a_request_without_an_answer_is_made_again(error: Exception) -> None:
     asked = Asked(error, error, "answer")
@@ -140,20 +145,20 @@ async def test_a_refusal_is_an_answer() -> None:
         await patiently(Asked(TopicAuthorizationFailedError(), "answer"))
 
 
-@pytest.mark.usefixtures("away")
-async def test_a_time_limit_counts_only_if_no_broker_was_away() -> None:
-    with pytest.raises(KafkaTimeoutError):
-        await patiently(Asked(KafkaTimeoutError(), "answer"))
-
+async def test_a_topic_that_stays_unknown_is_told_unless_the_broker_was_away(away: pytest.MonkeyPatch) -> None:
     class DuringAnOutage(Asked):
         async def __call__(self, *_: object, **__: object) -> object:
             if not self.times:
                 OUTAGE.failed(1)
             return await super().__call__()
 
-    assert await patiently(DuringAnOutage(KafkaTimeoutError(), "answer")) == "answer"
-    with pytest.raises(KafkaTimeoutError):
-        await patiently(DuringAnOutage(KafkaTimeoutError(), KafkaTimeoutError()))
+    client: Any = None
+    for asked in (Asked(UNKNOWN, "known"), DuringAnOutage(UNKNOWN, UNKNOWN, "known")):
+        away.setattr(outage, "_await_topic", asked)
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await AIOKafkaClient._wait_on_metadata(client, "t")
+    away.setattr(outage, "_await_topic", DuringAnOutage(UNKNOWN, "known"))
+    assert await AIOKafkaClient._wait_on_metadata(client, "t") == "known"
 
 
 @pytest.mark.usefixtures("away")
@@ -163,7 +168,7 @@ async def test_a_request_that_stays_without_an_answer_is_told(clock: Hours, capl
             clock.now += SAID_EVERY_S / 2
             return await super().__call__()
 
-    await patiently(Slow(*[NodeNotReadyError()] * 4, "answer"))
+    await patiently(Slow(*[NodeNotReadyError()] * 3, "answer"))
     assert [record.getMessage() for record in caplog.records] == [
         "A request has no answer yet, 60 s so far, and is made again: NodeNotReadyError()"
     ]

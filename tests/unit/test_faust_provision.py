@@ -52,7 +52,7 @@ class Admin:
 
 async def prepare(monkeypatch: pytest.MonkeyPatch, admin: Admin) -> None:
     monkeypatch.setattr(provision, "AIOKafkaAdminClient", lambda **_: admin)
-    monkeypatch.setattr(provision, "_LOOK_EVERY_S", 0)
+    monkeypatch.setattr(provision, "LOOK_EVERY_S", 0)
     await provision.prepare("b:1", STAGES, ["in", "out", "dead"], 1)
 
 
@@ -68,7 +68,7 @@ async def test_a_topic_of_the_user_is_not(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_it_is_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provision, "KNOWN_WITHIN_S", 0.01)
+    monkeypatch.setattr(provision, "LOOKS", 3)
     with pytest.raises(Deadline, match=CHANGELOG):
         await prepare(monkeypatch, Admin(iter(lambda: UNKNOWN, 0)))
 

@@ -108,6 +108,7 @@ class Soak:
                 await asyncio.sleep(self.chance.uniform(0, LONGEST_S))
                 what = await strike()
                 say(f"{number} of {len(moments)}: {what}")
+        await self._revive("at the end")
         say("settling")
         ends = await asyncio.to_thread(self.input.ends)
         [settled] = (await self.deployment.settle({self.job.name: ends}, within=SETTLE_WITHIN)).values()
@@ -125,20 +126,29 @@ class Soak:
         return replace(judged, outcome=Outcome.WRONG, findings=(*judged.findings, fault), reason="")
 
     async def _bounce(self) -> str:
-        """Bounce the broker; start again what has ended of itself."""
         assert self.bouncing is not None
+        failed: EngineFailed | None = None
         try:
-            return await self.bouncing.bounce()
-        except EngineFailed:
-            dead = [process for process in self.deployment.processes() if not process.alive()]
-            if not dead:
-                raise
-            told = [f"{process.role} after bounce {self.bouncing.begun} of the broker" for process in dead]
-            self.tally.ended += told
-            for process in dead:
-                await asyncio.to_thread(process.kill)
-            await self.deployment.restart()
-            return f"ended: {', '.join(told)}"
+            what = await self.bouncing.bounce()
+        except EngineFailed as error:
+            failed = error
+        if ended := await self._revive(f"after bounce {self.bouncing.begun} of the broker"):
+            return ended
+        if failed is not None:
+            raise failed
+        return what
+
+    async def _revive(self, when: str) -> str:
+        """Start again the workers that ended of themselves, take note of them, and return it."""
+        dead = [process for process in self.deployment.processes() if not process.alive()]
+        if not dead:
+            return ""
+        told = [f"{process.role} {when}" for process in dead]
+        self.tally.ended += told
+        for process in dead:
+            await asyncio.to_thread(process.kill)
+        await self.deployment.restart()
+        return f"ended: {', '.join(told)}"
 
     async def _kill(self) -> str:
         living = [process for process in self.deployment.processes() if process.alive()]

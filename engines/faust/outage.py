@@ -124,6 +124,12 @@ async def patiently(request: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(ASK_AGAIN_S)
 
 
+async def learn(client: Any) -> None:
+    """Wait until a client's metadata is of now."""
+    while not await client.force_metadata_update():  # noqa: ASYNC110  (it is a request, not a look)
+        await asyncio.sleep(ASK_AGAIN_S)
+
+
 async def _get_conn(client: Any, node: Any, *, group: Any = ConnectionGroup.DEFAULT, **how: Any) -> Any:
     known = client._conns.get((node, group))
     connection = await _connect(client, node, group=group, **how)
@@ -173,8 +179,7 @@ async def _perform_assignment(coordinator: Any, response: Any) -> Any:
     """Share out the partitions, once they are known. With metadata that failed to come, a topic would be nobody's."""
     client = coordinator._client
     if any(client.cluster.partitions_for_topic(topic) is None for topic in coordinator._subscription.topics):
-        while not await client.force_metadata_update():
-            pass
+        await learn(client)
     return await _assign(coordinator, response)
 
 

@@ -150,9 +150,8 @@ class _Producing:
     async def start(self, topics: Iterable[str]) -> None:
         await self._producer.start()
         # Known beforehand, all at once: else the first batch to each topic waits for a round of its own.
-        known = await self._producer.client.set_topics(list(topics))
-        while not known:
-            known = await self._producer.client.force_metadata_update()
+        if not await self._producer.client.set_topics(list(topics)):
+            await outage.learn(self._producer.client)
 
     def outbox(self, topic: str, partition: int) -> Outbox:
         return Outbox(self._producer, topic, partition)

@@ -27,7 +27,7 @@ check: setup ## style, types, layers, unit tests: no broker, 2 minutes
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	@rm -rf $(TIMES)
-	$(PYTEST) tests/unit -n 2 --dist loadgroup --junitxml=$(TIMES)/unit.xml
+	$(PYTEST) tests/unit -n 2 --dist loadfile --junitxml=$(TIMES)/unit.xml
 
 test: check ## check, integration tests, expectations on all engines, a smoke benchmark: what every change must pass
 	@$(PARTS) -j2 expectations integration SELECT='-m "not extra"'

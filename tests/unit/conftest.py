@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench import tables
@@ -19,17 +21,18 @@ ROOM_BYTES = 16 << 20
 """A store of one example takes less than 1 MB; a container may have as little as 64 MB of such memory."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the users of a costly fixture in one process, where it is made once (`--dist loadgroup`)."""
-    for item in items:
-        if "planted" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("planted"))
-
-
 @pytest.fixture(scope="session")
-def planted() -> Mapping[str, Mapping[str, Value]]:
-    """Return the catalogue's verdicts on each bug planted into the reference."""
-    return asyncio.run(tables.planted())
+def planted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Mapping[str, Value]]:
+    """Return the catalogue's verdicts on each bug planted into the reference; of several processes, one plays them."""
+    own = tmp_path_factory.getbasetemp()
+    kept = (own.parent if hasattr(request.config, "workerinput") else own) / "planted.json"
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            kept.write_bytes(msgspec.json.encode(asyncio.run(tables.planted())))
+    return msgspec.json.decode(kept.read_bytes(), type=dict[str, dict[str, Value]])
 
 
 @pytest.fixture(scope="session")

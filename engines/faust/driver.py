@@ -178,6 +178,10 @@ class Consumer(aiokafka.Consumer):  # type: ignore[misc]  # untyped base
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise
+        except asyncio.CancelledError:
+            # During a rebalance Faust takes a stopped fetcher for a crashed one, and the worker ends with 1.
+            if not fetcher.should_stop:
+                raise
 
 
 class Transport(aiokafka.Transport):  # type: ignore[misc]  # untyped base

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -77,4 +79,18 @@ async def test_an_assignment_that_ends_while_it_is_sought_is_let_go(monkeypatch:
     draining = _Draining(client)
     await draining._drain_messages(draining.fetcher)
     assert client.assignment() == {theirs}
+    client._closed = True
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+async def test_a_fetcher_that_is_stopped_ends_without_an_error(stopped: bool) -> None:
+    class Waiting(_Draining):
+        async def _wait_next_records(self, _: float) -> tuple[dict[TopicPartition, driver.Chunk], None]:
+            self.fetcher.should_stop = stopped
+            raise asyncio.CancelledError
+
+    client = AIOKafkaConsumer("t", group_id="g")
+    draining = Waiting(client)
+    with contextlib.nullcontext() if stopped else pytest.raises(asyncio.CancelledError):
+        await draining._drain_messages(draining.fetcher)
     client._closed = True

@@ -34,7 +34,7 @@ test: check ## check, integration tests, expectations on all engines, a smoke be
 	@$(PARTS) smoke
 	@$(PYTHON) tests/slowest.py $(TIMES)/*.xml
 
-test-all: check ## test with nothing left out: all crash scripts, all variants, experiments, a longer soak (about an hour)
+test-all: check ## test with nothing left out: all crash scripts, all variants, experiments, a longer soak
 	@$(PARTS) -j2 expectations integration ENGINES=all
 	@$(PARTS) smoke soak
 	@$(PYTHON) tests/slowest.py $(TIMES)/*.xml

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -140,12 +140,6 @@ def outcome(prediction: Prediction) -> list[tuple[object, ...]]:
 
 _numbers = itertools.count()
 Deploy = Callable[..., AbstractAsyncContextManager[Stage]]
-
-
-@pytest.fixture
-def log(broker: str) -> Iterator[KafkaLog]:
-    with KafkaLog(broker) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,17 +16,6 @@ from engines.process import Child
 from tests.integration.faust_program import Running
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def log(broker: str) -> Iterator[KafkaLog]:
-    with KafkaLog(broker) as opened:
-        yield opened
-
-
-@pytest.fixture
-def running(broker: str, log: KafkaLog, tmp_path: Path) -> Running:
-    return Running(broker, log, tmp_path)
 
 
 def stop(worker: Child) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,12 +28,6 @@ START = [sys.executable, "-m", "faust", "-A", "engines.faust.example", "worker",
 def click(page: str, minute: int) -> Message:
     value = {"k": page, "i": f"{page}{minute}", "v": 1, "t": minute * MINUTE_US}
     return Message(page.encode(), json.dumps(value).encode())
-
-
-@pytest.fixture
-def log(broker: str) -> Iterator[KafkaLog]:
-    with KafkaLog(broker) as opened:
-        yield opened
 
 
 def start(broker: str, folder: Path, partitions: int) -> Child:
@@ -77,11 +70,6 @@ def test_a_topic_that_is_not_as_was_said_is_told(broker: str, log: KafkaLog, tmp
 def test_it_fits_on_a_page() -> None:
     lines = Path(example.__file__).read_text().partition('"""\n\n')[2].splitlines()
     assert len([line for line in lines if line.strip()]) <= 20
-
-
-@pytest.fixture
-def running(broker: str, log: KafkaLog, tmp_path: Path) -> Running:
-    return Running(broker, log, tmp_path)
 
 
 def test_settings_that_lose_state_are_refused_with_the_command_that_mends_them(running: Running) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,12 +32,6 @@ app = library.app(
 )
 """
 """Two inputs that meet without a new key."""
-
-
-@pytest.fixture
-def log(broker: str) -> Iterator[KafkaLog]:
-    with KafkaLog(broker) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("right", [0, 1], ids=["alike", "differently"])

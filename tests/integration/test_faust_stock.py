@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -55,12 +55,6 @@ class Stage:
         found = self.log.read({place: (self.read, end)})
         self.read = end
         return [message.value or b"" for message in found[place]]
-
-
-@pytest.fixture
-def log(broker: str) -> Iterator[KafkaLog]:
-    with KafkaLog(broker) as opened:
-        yield opened
 
 
 @asynccontextmanager
